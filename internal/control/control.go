@@ -1,0 +1,223 @@
+// Package control is the loop: it reads services, judges each reading against the last good one, and publishes the mesh
+// when it changed. It keeps the last good mesh, so no fault of AWS empties a route.
+package control
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/groboclown/nightjar-mesh/internal/mesh"
+)
+
+// startPatience is how long the first publish waits for services that AWS has not answered for, as the contract's "Ready"
+// says. After it, what was read is published.
+const startPatience = 30 * time.Second
+
+// Reader reads services. A reading is whole for its service, or an error: never part of one. One service's error holds
+// back no other. There is one reading for each ref, in the same order, also when the context ends.
+type Reader interface {
+	Read(ctx context.Context, refs []mesh.ServiceRef) []mesh.Reading
+}
+
+// Publisher makes the mesh what every connected Envoy will see. It never waits for an Envoy; the latest mesh wins.
+type Publisher interface {
+	Publish(m *mesh.Mesh) error
+}
+
+// Budget tells how long calls have waited for their turn, all together since start.
+type Budget interface {
+	Waited() time.Duration
+}
+
+// Observer is told what happens, for metrics. Its methods must not block.
+type Observer interface {
+	// Changed counts a change of what a service serves.
+	Changed(service string)
+}
+
+// Options are what a Loop needs. All are required.
+type Options struct {
+	Reader    Reader
+	Publisher Publisher
+	Budget    Budget
+	Observer  Observer
+	Log       *slog.Logger
+	// Refs are the services to read, each once.
+	Refs []mesh.ServiceRef
+	// Proxies are the Envoys' views, whose routes name the services of Refs.
+	Proxies []mesh.Proxy
+	// Wait is the pause between the end of a read and the next one.
+	Wait time.Duration
+}
+
+// Loop reads and publishes until it is told to end. Make one with New.
+type Loop struct {
+	Options
+	published chan struct{} // closed at the first publish
+	paced     bool          // that the budget sets the pace is said
+
+	mu      sync.Mutex
+	records []record
+	mesh    *mesh.Mesh
+	started time.Time
+	round   time.Duration
+}
+
+// New makes a Loop. Its error tells what in the refs and proxies contradicts itself.
+func New(o Options) (*Loop, error) {
+	l := &Loop{Options: o, published: make(chan struct{}), started: time.Now(), records: make([]record, 0, len(o.Refs))}
+	for _, ref := range o.Refs {
+		l.records = append(l.records, record{service: &mesh.Service{Name: ref.Name(), State: mesh.Unread}})
+	}
+	if _, err := l.assemble(); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// Published is closed when the mesh was published for the first time.
+func (l *Loop) Published() <-chan struct{} { return l.published }
+
+// Run reads and publishes until the context ends.
+func (l *Loop) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		l.once(ctx)
+		select {
+		case <-ctx.Done():
+		case <-time.After(l.Wait):
+		}
+	}
+}
+
+// once is one round: read, judge, publish.
+func (l *Loop) once(ctx context.Context) {
+	start, waited := time.Now(), l.Budget.Waited()
+	readings := l.read(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	l.mu.Lock()
+	l.round = time.Since(start)
+	verdicts := make([]verdict, len(readings))
+	for i, r := range readings {
+		verdicts[i] = l.records[i].judge(r)
+	}
+	l.mu.Unlock()
+	l.report(verdicts)
+	l.sayPace(l.Budget.Waited() - waited)
+	l.publish()
+}
+
+// read reads all services. Before the first publish it ends when that is due at the latest.
+func (l *Loop) read(ctx context.Context) []mesh.Reading {
+	if l.mesh == nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, l.started.Add(startPatience))
+		defer cancel()
+	}
+	return l.Reader.Read(ctx, l.Refs)
+}
+
+// publish makes the mesh of what is known and publishes it if it changed. The first one waits until every service is
+// answered for, or startPatience is over.
+func (l *Loop) publish() {
+	if l.mesh == nil && !l.answered() && time.Since(l.started) < startPatience {
+		return
+	}
+	m, err := l.assemble()
+	if err != nil { // New has made sure of it
+		l.Log.Error("the mesh cannot be made; what is served stays", "error", err)
+		return
+	}
+	first := l.mesh == nil
+	changes := mesh.Diff(l.mesh, m)
+	if !first && same(l.mesh, m) {
+		return
+	}
+	if err := l.Publisher.Publish(m); err != nil {
+		l.Log.Error("a part of the mesh cannot be translated for Envoy; of it, what was served stays", "error", err)
+	}
+	l.mu.Lock()
+	l.mesh = m
+	l.mu.Unlock()
+	for _, c := range changes {
+		l.Log.Info(c.String())
+		l.Observer.Changed(c.Service)
+	}
+	if first {
+		close(l.published)
+	}
+}
+
+func (l *Loop) assemble() (*mesh.Mesh, error) {
+	services := make([]*mesh.Service, 0, len(l.records))
+	for _, r := range l.records {
+		services = append(services, r.service)
+	}
+	return mesh.New(services, l.Proxies)
+}
+
+// same tells whether two meshes have the very same services; the proxies never change.
+func same(a, b *mesh.Mesh) bool {
+	for i := range b.Services {
+		if a.Services[i] != b.Services[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// report logs what began and what ended in this round: a fault is one line when it begins and one when it ends, however
+// many services it strikes and rounds it lasts.
+func (l *Loop) report(verdicts []verdict) {
+	var failing, recovered []string
+	var cause error
+	for i, v := range verdicts {
+		name := l.records[i].service.Name
+		switch {
+		case v.failed != nil:
+			failing, cause = append(failing, name), firstOf(cause, v.failed)
+		case v.recovered:
+			recovered = append(recovered, name)
+		case v.doubted:
+			l.Log.Info("AWS shows nothing for it; the last endpoints stay until a second read says so", "service", name)
+		}
+	}
+	if len(failing) > 0 {
+		l.Log.Warn("cannot read; what is served stays as it was, and reading goes on",
+			"services", abridge(failing), "error", cause)
+	}
+	if len(recovered) > 0 {
+		l.Log.Info("reading works again", "services", abridge(recovered))
+	}
+}
+
+func firstOf(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+// abridge keeps a log line readable.
+func abridge(names []string) string {
+	const most = 5
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
+// sayPace says once that the call budget, not Wait, sets the pace.
+func (l *Loop) sayPace(waited time.Duration) {
+	if l.paced || waited <= l.Wait {
+		return
+	}
+	l.paced = true
+	l.Log.Info("the call budget sets the pace, not WAITTIME; raise NIGHTJAR_AWS_RATE where the account can spare the calls",
+		"round", l.round.Round(time.Millisecond), "of_that_waiting_for_the_budget", waited.Round(time.Millisecond))
+}

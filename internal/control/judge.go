@@ -1,0 +1,73 @@
+package control
+
+import (
+	"time"
+
+	"github.com/groboclown/nightjar-mesh/internal/mesh"
+)
+
+// record is what is known of one service.
+type record struct {
+	// service is what is served: the last that was believed.
+	service *mesh.Service
+	// answered tells whether AWS has answered at all: well, or with a definite error.
+	answered bool
+	// readAt is the time of the last good reading, changedAt that of the last change.
+	readAt, changedAt time.Time
+	// err and failingSince tell of the fault that keeps it from being read now.
+	err          error
+	failingSince time.Time
+	// doubted marks that the last good reading showed nothing where there was something.
+	doubted bool
+}
+
+// verdict is what became of a reading, where somebody should know.
+type verdict struct {
+	// failed is the fault that begins with this reading.
+	failed error
+	// recovered tells that a fault ended.
+	recovered bool
+	// doubted tells that the reading was not believed yet.
+	doubted bool
+}
+
+// judge takes a reading. An error keeps what was. A reading that shows nothing where there was something is believed when
+// the next good one says so too: a service that vanishes at once is more often a slip of AWS than the truth.
+func (r *record) judge(reading mesh.Reading) verdict {
+	if reading.Err != nil {
+		return r.fail(reading)
+	}
+	v := verdict{recovered: r.err != nil}
+	r.err, r.failingSince = nil, time.Time{}
+	r.readAt = reading.At
+	r.answered = true
+	empty := len(reading.Service.Endpoints) == 0 && len(r.service.Endpoints) > 0
+	if empty && !r.doubted {
+		r.doubted, v.doubted = true, true
+		return v
+	}
+	r.doubted = false
+	r.replace(reading.Service, reading.At)
+	return v
+}
+
+func (r *record) fail(reading mesh.Reading) verdict {
+	var v verdict
+	if r.err == nil {
+		v.failed = reading.Err
+		r.failingSince = reading.At
+	}
+	r.err = reading.Err
+	if reading.Definite && !r.answered {
+		r.answered = true
+		r.replace(&mesh.Service{Name: r.service.Name, State: mesh.Denied, Problem: reading.Err.Error()}, reading.At)
+	}
+	return v
+}
+
+// replace keeps the old value where nothing changed, so that nobody downstream looks at it again.
+func (r *record) replace(s *mesh.Service, at time.Time) {
+	if !r.service.Equal(s) {
+		r.service, r.changedAt = s, at
+	}
+}

@@ -1,0 +1,35 @@
+package mesh
+
+import "net/netip"
+
+// Proxy is what one Envoy sees of the mesh.
+type Proxy struct {
+	// ID tells proxies apart; the only proxy of a sidecar may have any.
+	ID string
+	// Zone is the availability zone that the proxy runs in, "" where unknown.
+	Zone      string
+	Listeners []Listener
+	// Routes of all listeners. A Mesh has them in match order.
+	Routes []Route
+}
+
+// Direction tells which way the traffic of a listener goes, seen from the proxy's own task.
+type Direction int
+
+// The directions of a listener.
+const (
+	// Egress: from the task's own containers to other services.
+	Egress Direction = iota
+	// Ingress: from outside to the task's own containers.
+	Ingress
+)
+
+// Listener is an address where a proxy takes requests.
+type Listener struct {
+	// Name is unique in its proxy, and is seen in Envoy's statistics.
+	Name      string
+	Direction Direction
+	Addr      netip.AddrPort
+	// Exclusive keeps a second Envoy from sharing the port unnoticed, where several tasks share one network (host mode).
+	Exclusive bool
+}

@@ -1,0 +1,151 @@
+package mesh
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// ServiceRef asks for an ECS service and, where the user said so, the container and container port of it that serve.
+type ServiceRef struct {
+	// Cluster is the name of the ECS cluster.
+	Cluster string
+	// Service is the name of the ECS service.
+	Service string
+	// Container is the container's name, "" to find it.
+	Container string
+	// Port is the container port (never the host port), 0 to find it.
+	Port uint16
+	// ContainerVar and PortVar name the settings that would settle a doubt about container and port, such as
+	// SERVICE_CONTAINER_2. They serve messages alone and are no part of the identity.
+	ContainerVar, PortVar string
+}
+
+// Name identifies the service among all services, and names it in Envoy's clusters, statistics and logs, so it depends
+// on settings alone and not on what was found: "CLUSTER/SERVICE", with "/CONTAINER" and ":PORT" where they are set.
+func (r ServiceRef) Name() string {
+	name := r.Cluster + "/" + r.Service
+	if r.Container != "" {
+		name += "/" + r.Container
+	}
+	if r.Port != 0 {
+		name += ":" + strconv.Itoa(int(r.Port))
+	}
+	return name
+}
+
+// State is what AWS says of a service as a whole.
+type State int
+
+// The states of a service.
+const (
+	// Unread: AWS has not answered for it since start. What an Envoy already holds for it stays.
+	Unread State = iota
+	// Active: it exists and its tasks were read.
+	Active
+	// Inactive: it was deleted; AWS still knows the name.
+	Inactive
+	// Missing: AWS does not know it.
+	Missing
+	// Denied: AWS refuses to tell; a permission is missing.
+	Denied
+)
+
+// String is the state in a word, for people and JSON.
+func (s State) String() string {
+	names := [...]string{"unread", "active", "inactive", "missing", "denied"}
+	if s < 0 || int(s) >= len(names) {
+		return "unknown"
+	}
+	return names[s]
+}
+
+// Health is the health of an endpoint as ECS reports it for the routed container.
+type Health int
+
+// The healths of an endpoint.
+const (
+	// HealthUnknown: the container has no health check, or has not reported yet. It serves.
+	HealthUnknown Health = iota
+	// Healthy: the container's health check passes.
+	Healthy
+	// Unhealthy: the container's health check fails. It serves only where every other endpoint is unhealthy too.
+	Unhealthy
+)
+
+// String is the health in a word, for people and JSON.
+func (h Health) String() string {
+	switch h {
+	case Healthy:
+		return "healthy"
+	case Unhealthy:
+		return "unhealthy"
+	default:
+		return "unknown"
+	}
+}
+
+// Service is an ECS service, seen at one container and port. It is immutable once made.
+type Service struct {
+	// Name is ServiceRef.Name.
+	Name  string
+	State State
+	// Problem says why the service cannot be served as it is set up, and the variable that would settle it; "" where
+	// nothing is wrong. With a problem there may still be endpoints (during a deployment, say).
+	Problem string
+	// Endpoints are those that take traffic, in order of address.
+	Endpoints []Endpoint
+	// Excluded are the tasks that take none, each with the reason, in order of task.
+	Excluded []Excluded
+}
+
+// Endpoint is a place that takes traffic: one container of one running task.
+type Endpoint struct {
+	Addr netip.AddrPort
+	// Task is the task's ID, the last part of its ARN.
+	Task   string
+	Health Health
+	// Zone is the task's availability zone, "" where unknown.
+	Zone string
+	// Deployment is what started the task, such as ecs-svc/1234567890123456789.
+	Deployment string
+	// Revision is the task definition, FAMILY:REVISION.
+	Revision string
+}
+
+// Excluded is a task that is no target, and why.
+type Excluded struct {
+	Task   string
+	Reason string
+}
+
+// SortEndpoints puts endpoints in order of address, so that equal sets are equal values whatever order AWS used.
+func SortEndpoints(endpoints []Endpoint) {
+	slices.SortFunc(endpoints, func(a, b Endpoint) int {
+		return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.Task, b.Task))
+	})
+}
+
+// Equal tells whether both say the same.
+func (s *Service) Equal(o *Service) bool {
+	if s == o {
+		return true
+	}
+	return s != nil && o != nil && s.Name == o.Name && s.State == o.State && s.Problem == o.Problem &&
+		slices.Equal(s.Endpoints, o.Endpoints) && slices.Equal(s.Excluded, o.Excluded)
+}
+
+// Reading is what one read of AWS says of one service: whole, or an error; never part of it.
+type Reading struct {
+	Ref ServiceRef
+	// Service is nil exactly where Err is not.
+	Service *Service
+	// At is when AWS answered, or failed to.
+	At  time.Time
+	Err error
+	// Definite marks an Err that is AWS's answer rather than a fault: asking again does not help before somebody changes
+	// something, a permission for example.
+	Definite bool
+}

@@ -1,0 +1,117 @@
+package xds
+
+import (
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	upstreamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/groboclown/nightjar-mesh/internal/mesh"
+)
+
+const (
+	// connectTimeout is short, as everything is in one network: a lost SYN is retried on another endpoint.
+	connectTimeout = 250 * time.Millisecond
+	// upstreamIdleTimeout is below the 5 s that common HTTP servers keep idle connections (Node.js), so that Envoy closes
+	// first and no request meets a connection that is just being closed.
+	upstreamIdleTimeout = 4 * time.Second
+	// edsFetchTimeout: a live Envoy cluster that is changed waits for its assignment again. Sending that again at once is
+	// the cure (stream.go); this is the safety net, where Envoy's default is 15 s.
+	edsFetchTimeout = 500 * time.Millisecond
+	// tcpUserTimeout ends a connection whose data nobody acknowledges, as with a lost host. It also ends an upload that
+	// the app doesn't read for this long.
+	tcpUserTimeout = 3 * time.Second
+	// httpProtocolOptions is the name under which Envoy looks for a cluster's HTTP options.
+	httpProtocolOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+)
+
+// cluster translates a service to its Envoy cluster, which depends on settings alone: endpoints come and go in the load
+// assignment, as a change to a live Envoy cluster is dear.
+func cluster(s *mesh.Service) (*Resource, error) {
+	p := &packer{}
+	c := &clusterv3.Cluster{
+		Name:                 clusterName(s.Name),
+		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
+		EdsClusterConfig: &clusterv3.Cluster_EdsClusterConfig{EdsConfig: &corev3.ConfigSource{
+			ResourceApiVersion:    corev3.ApiVersion_V3,
+			ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},
+			InitialFetchTimeout:   durationpb.New(edsFetchTimeout),
+		}},
+		ConnectTimeout:            durationpb.New(connectTimeout),
+		IgnoreHealthOnHostRemoval: true,
+		CommonLbConfig: &clusterv3.Cluster_CommonLbConfig{
+			HealthyPanicThreshold: &typev3.Percent{Value: 30},
+			UpdateMergeWindow:     durationpb.New(0),
+		},
+		UpstreamConnectionOptions: &clusterv3.UpstreamConnectionOptions{TcpKeepalive: &corev3.TcpKeepalive{
+			KeepaliveProbes:   wrapperspb.UInt32(3),
+			KeepaliveTime:     wrapperspb.UInt32(10),
+			KeepaliveInterval: wrapperspb.UInt32(5),
+		}},
+		CircuitBreakers:    circuitBreakers(),
+		OutlierDetection:   outlierDetection(),
+		UpstreamBindConfig: &corev3.BindConfig{SocketOptions: []*corev3.SocketOption{tcpUserTimeoutOption()}},
+		TypedExtensionProtocolOptions: map[string]*anypb.Any{
+			httpProtocolOptions: p.pack(&upstreamv3.HttpProtocolOptions{
+				CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{IdleTimeout: durationpb.New(upstreamIdleTimeout)},
+				UpstreamProtocolOptions: &upstreamv3.HttpProtocolOptions_ExplicitHttpConfig_{
+					ExplicitHttpConfig: &upstreamv3.HttpProtocolOptions_ExplicitHttpConfig{
+						ProtocolConfig: &upstreamv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{},
+					},
+				},
+			}),
+		},
+	}
+	if err := p.err(); err != nil {
+		return nil, err
+	}
+	return newResource(c.GetName(), c)
+}
+
+// circuitBreakers are wide: Envoy's default of 3 retries at a time defeats retrying when a task dies under load.
+func circuitBreakers() *clusterv3.CircuitBreakers {
+	return &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
+		MaxConnections:     wrapperspb.UInt32(10_000),
+		MaxPendingRequests: wrapperspb.UInt32(10_000),
+		MaxRequests:        wrapperspb.UInt32(10_000),
+		RetryBudget: &clusterv3.CircuitBreakers_Thresholds_RetryBudget{
+			BudgetPercent:       &typev3.Percent{Value: 25},
+			MinRetryConcurrency: wrapperspb.UInt32(200),
+		},
+	}}}
+}
+
+// outlierDetection takes an endpoint that can't be connected to out for a moment. What an app answers, 5xx included,
+// never counts against it: that is the app's business.
+func outlierDetection() *clusterv3.OutlierDetection {
+	return &clusterv3.OutlierDetection{
+		SplitExternalLocalOriginErrors:         true,
+		ConsecutiveLocalOriginFailure:          wrapperspb.UInt32(2),
+		EnforcingConsecutiveLocalOriginFailure: wrapperspb.UInt32(100),
+		EnforcingLocalOriginSuccessRate:        wrapperspb.UInt32(0),
+		Consecutive_5Xx:                        wrapperspb.UInt32(0),
+		EnforcingConsecutive_5Xx:               wrapperspb.UInt32(0),
+		EnforcingConsecutiveGatewayFailure:     wrapperspb.UInt32(0),
+		EnforcingSuccessRate:                   wrapperspb.UInt32(0),
+		Interval:                               durationpb.New(time.Second),
+		BaseEjectionTime:                       durationpb.New(2 * time.Second),
+		MaxEjectionTime:                        durationpb.New(10 * time.Second),
+		MaxEjectionPercent:                     wrapperspb.UInt32(70),
+	}
+}
+
+// tcpUserTimeoutOption sets TCP_USER_TIMEOUT, which is option 18 of level IPPROTO_TCP (6), in milliseconds: tcp(7).
+func tcpUserTimeoutOption() *corev3.SocketOption {
+	return &corev3.SocketOption{
+		Description: "TCP_USER_TIMEOUT",
+		Level:       6,
+		Name:        18,
+		Value:       &corev3.SocketOption_IntValue{IntValue: tcpUserTimeout.Milliseconds()},
+		State:       corev3.SocketOption_STATE_PREBIND,
+	}
+}

@@ -1,0 +1,50 @@
+package xds
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+
+	"github.com/groboclown/nightjar-mesh/internal/mesh"
+)
+
+// loadAssignment translates the endpoints of a service. A service without any has an empty assignment, which is the only
+// way to empty an Envoy cluster: Envoy ignores the removal of an assignment, and answers 503 for an empty one.
+//
+// The health of ECS is not passed on: unhealthy tasks are left out of mesh.Service, as Envoy's panic threshold would use
+// them if they were sent as UNHEALTHY.
+func loadAssignment(s *mesh.Service) (*Resource, error) {
+	zones := map[string][]*endpointv3.LbEndpoint{}
+	for _, e := range s.Endpoints {
+		zones[e.Zone] = append(zones[e.Zone], lbEndpoint(e.Addr))
+	}
+	assignment := &endpointv3.ClusterLoadAssignment{ClusterName: clusterName(s.Name)}
+	for _, zone := range slices.Sorted(maps.Keys(zones)) {
+		assignment.Endpoints = append(assignment.Endpoints, &endpointv3.LocalityLbEndpoints{
+			Locality:    &corev3.Locality{Zone: zone},
+			LbEndpoints: zones[zone],
+		})
+	}
+	r, err := newResource(assignment.GetClusterName(), assignment)
+	if err != nil {
+		return nil, err
+	}
+	r.Unread = s.State == mesh.Unread
+	return r, nil
+}
+
+func lbEndpoint(addr netip.AddrPort) *endpointv3.LbEndpoint {
+	return &endpointv3.LbEndpoint{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{
+		Endpoint: &endpointv3.Endpoint{Address: socketAddress(addr)},
+	}}
+}
+
+func socketAddress(addr netip.AddrPort) *corev3.Address {
+	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
+		Address:       addr.Addr().String(),
+		PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: uint32(addr.Port())},
+	}}}
+}
