@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -19,6 +20,9 @@ import (
 func loadAssignment(s *mesh.Service) (*Resource, error) {
 	zones := map[string][]*endpointv3.LbEndpoint{}
 	for _, e := range s.Endpoints {
+		if !e.Addr.IsValid() {
+			return nil, fmt.Errorf("making the endpoints of %q: task %s has no address", s.Name, e.Task)
+		}
 		zones[e.Zone] = append(zones[e.Zone], lbEndpoint(e.Addr))
 	}
 	assignment := &endpointv3.ClusterLoadAssignment{ClusterName: clusterName(s.Name)}

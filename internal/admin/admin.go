@@ -1,0 +1,97 @@
+// Package admin is nightjar's own HTTP: health, readiness, metrics and status. What it tells comes from one place,
+// Report, so that the commands, the page and the JSON can't disagree.
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/groboclown/nightjar-mesh/internal/control"
+	"github.com/groboclown/nightjar-mesh/internal/xds"
+)
+
+// Loop is what admin asks of the control loop.
+type Loop interface {
+	Status() control.Status
+}
+
+// Envoys is what admin asks of the xDS server.
+type Envoys interface {
+	Nodes() []xds.Node
+	LastRefusal() *xds.Refusal
+	Accepted() bool
+}
+
+// Rates is what admin asks of the call budget: calls a second, by AWS bucket.
+type Rates interface {
+	Rates() map[string]float64
+}
+
+// Server answers the admin address.
+type Server struct {
+	Version string
+	Loop    Loop
+	Envoys  Envoys
+	Rates   Rates
+	Metrics *Metrics
+}
+
+// Serve answers on the listener until the context ends, and then closes it.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	server := &http.Server{
+		Handler:           s.Handler(),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       60 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+	}
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
+	defer stop()
+	if err := server.Serve(l); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("serving the admin address %s: %w", l.Addr(), err)
+	}
+	return nil
+}
+
+// Handler answers /healthz, /readyz, /metrics and /api/status, to GET alone.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "alive") })
+	mux.HandleFunc("GET /readyz", s.readyz)
+	mux.HandleFunc("GET /api/status", s.status)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.Metrics.gatherer(s), promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		text(w, http.StatusNotImplemented, "the page for people comes with a later version; see /api/status, /metrics, /readyz")
+	})
+	return mux
+}
+
+func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
+	report := s.Report()
+	if !report.Ready {
+		text(w, http.StatusServiceUnavailable, report.NotReady)
+		return
+	}
+	text(w, http.StatusOK, "ready")
+}
+
+func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	_ = encoder.Encode(s.Report()) // the client went away: nobody is left to tell
+}
+
+func text(w http.ResponseWriter, status int, line string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = fmt.Fprintln(w, line)
+}

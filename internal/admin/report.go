@@ -1,0 +1,172 @@
+package admin
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/groboclown/nightjar-mesh/internal/control"
+	"github.com/groboclown/nightjar-mesh/internal/mesh"
+	"github.com/groboclown/nightjar-mesh/internal/xds"
+)
+
+// Report is what a running nightjar knows, as /api/status gives it. Times are RFC 3339; durations are seconds.
+type Report struct {
+	Version string    `json:"version"`
+	Started time.Time `json:"started"`
+	Now     time.Time `json:"now"`
+	Ready   bool      `json:"ready"`
+	// NotReady says what readiness waits for.
+	NotReady string     `json:"not_ready,omitempty"`
+	Services []Service  `json:"services"`
+	Listener []Listener `json:"listeners"`
+	// Routes are in match order.
+	Routes      []Route      `json:"routes"`
+	Pace        Pace         `json:"pace"`
+	Envoys      []xds.Node   `json:"envoys"`
+	LastRefusal *xds.Refusal `json:"last_refusal,omitempty"`
+}
+
+// Service is a service in a Report.
+type Service struct {
+	Name string `json:"name"`
+	// State is unread, active, inactive, missing or denied.
+	State     string     `json:"state"`
+	Problem   string     `json:"problem,omitempty"`
+	Endpoints []Endpoint `json:"endpoints"`
+	Excluded  []Excluded `json:"excluded,omitempty"`
+	// ReadAt is when it was last read well, ChangedAt when it last changed.
+	ReadAt    time.Time `json:"read_at,omitzero"`
+	ChangedAt time.Time `json:"changed_at,omitzero"`
+	// ReadAge is the age of the last good reading in seconds; -1 without one.
+	ReadAge float64 `json:"read_age_seconds"`
+	// Error is the fault that keeps it from being read since FailingSince.
+	Error        string    `json:"error,omitempty"`
+	FailingSince time.Time `json:"failing_since,omitzero"`
+}
+
+// Endpoint is an endpoint in a Report.
+type Endpoint struct {
+	Address    string `json:"address"`
+	Task       string `json:"task"`
+	Health     string `json:"health"`
+	Zone       string `json:"zone,omitempty"`
+	Deployment string `json:"deployment,omitempty"`
+	Revision   string `json:"revision,omitempty"`
+}
+
+// Excluded is a task that is no target, in a Report.
+type Excluded struct {
+	Task   string `json:"task"`
+	Reason string `json:"reason"`
+}
+
+// Listener is a listener in a Report.
+type Listener struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+}
+
+// Route is a route in a Report.
+type Route struct {
+	Listener string `json:"listener"`
+	Path     string `json:"path"`
+	Service  string `json:"service"`
+	Origin   string `json:"origin"`
+}
+
+// Pace tells how often AWS is read.
+type Pace struct {
+	// Wait is WAITTIME in seconds, Round the last read of all services in seconds.
+	Wait  float64 `json:"wait_seconds"`
+	Round float64 `json:"round_seconds"`
+	// Rates are the calls a second that may go to each AWS bucket now.
+	Rates map[string]float64 `json:"aws_rate_limits"`
+}
+
+// Report gathers what is known now.
+func (s *Server) Report() Report {
+	now := time.Now()
+	status := s.Loop.Status()
+	r := Report{
+		Version: s.Version, Started: status.Started, Now: now,
+		Pace:   Pace{Wait: status.Wait.Seconds(), Round: status.Round.Seconds(), Rates: s.Rates.Rates()},
+		Envoys: s.Envoys.Nodes(), LastRefusal: s.Envoys.LastRefusal(),
+		Services: make([]Service, 0, len(status.Services)), Routes: []Route{}, Listener: []Listener{},
+	}
+	r.NotReady = notReady(status, s.Envoys.Accepted(), len(r.Envoys))
+	r.Ready = r.NotReady == ""
+	for _, service := range status.Services {
+		r.Services = append(r.Services, reportService(service, now))
+	}
+	for _, p := range status.Proxies {
+		for _, l := range p.Listeners {
+			r.Listener = append(r.Listener, Listener{l.Name, l.Addr.String()})
+		}
+		for _, route := range p.Routes {
+			r.Routes = append(r.Routes, Route(route))
+		}
+	}
+	return r
+}
+
+// notReady says what readiness waits for, "" when ready. What it asks for stays once it is there, so readiness does too:
+// ECS kills a task whose essential container becomes unhealthy.
+func notReady(status control.Status, accepted bool, envoys int) string {
+	var waiting []string
+	for _, s := range status.Services {
+		if !s.Answered {
+			waiting = append(waiting, s.Service.Name)
+		}
+	}
+	switch {
+	case len(waiting) > 0:
+		reason := fmt.Sprintf("AWS has not answered yet for %d of %d services: %s",
+			len(waiting), len(status.Services), strings.Join(waiting[:min(len(waiting), 5)], ", "))
+		for _, s := range status.Services {
+			if s.Err != nil {
+				return reason + ": " + s.Err.Error()
+			}
+		}
+		return reason
+	case accepted:
+		return ""
+	case envoys == 0:
+		return "no Envoy has connected to NIGHTJAR_XDS_LISTEN yet"
+	default:
+		return "an Envoy is connected and has not accepted clusters and listeners yet"
+	}
+}
+
+func reportService(s control.ServiceStatus, now time.Time) Service {
+	r := Service{
+		Name: s.Service.Name, State: s.Service.State.String(), Problem: s.Service.Problem,
+		Endpoints: make([]Endpoint, 0, len(s.Service.Endpoints)),
+		ReadAt:    s.ReadAt, ChangedAt: s.ChangedAt, ReadAge: -1, FailingSince: s.FailingSince,
+	}
+	if !s.ReadAt.IsZero() {
+		r.ReadAge = now.Sub(s.ReadAt).Seconds()
+	}
+	if s.Err != nil {
+		r.Error = s.Err.Error()
+	}
+	for _, e := range s.Service.Endpoints {
+		r.Endpoints = append(r.Endpoints, Endpoint{
+			Address: e.Addr.String(), Task: e.Task, Health: e.Health.String(),
+			Zone: e.Zone, Deployment: e.Deployment, Revision: e.Revision,
+		})
+	}
+	for _, e := range s.Service.Excluded {
+		r.Excluded = append(r.Excluded, Excluded(e))
+	}
+	return r
+}
+
+// countByHealth counts endpoints by the word for their health; a service without any has zeros.
+func countByHealth(s *mesh.Service) map[string]int {
+	counts := map[string]int{mesh.Healthy.String(): 0, mesh.HealthUnknown.String(): 0, mesh.Unhealthy.String(): 0}
+	for _, e := range s.Endpoints {
+		counts[e.Health.String()]++
+	}
+	return counts
+}

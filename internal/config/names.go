@@ -1,0 +1,92 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// checkNames looks at the names that are set: those of later parts are mistakes, as nobody must think they count; likely
+// slips of the pen are warnings.
+func (l *loader) checkNames() {
+	for _, name := range slices.Sorted(maps.Keys(l.Env)) {
+		if l.Env[name] == "" {
+			continue
+		}
+		generic := genericName(name)
+		s, ours := l.table[generic]
+		switch {
+		case ours && s.Part > ThisPart:
+			l.mistake(name, fmt.Sprintf("this version doesn't have it yet (it comes with part %d); unset it", s.Part))
+		case !ours:
+			if near := nearest(generic, l.table); near != "" {
+				l.warn("%s is no setting of nightjar and is ignored; did you mean %s?", clip(name), near)
+			} else if strings.HasPrefix(name, "NIGHTJAR_") {
+				l.warn("%s is no setting of nightjar and is ignored", clip(name))
+			}
+		}
+	}
+}
+
+// genericName puts X for the number at the end of a name.
+func genericName(name string) string {
+	head, number, found := cutLast(name, "_")
+	if _, err := strconv.ParseUint(number, 10, 32); found && err == nil {
+		return head + "_X"
+	}
+	return name
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
+}
+
+// nearest is the setting whose name differs by at most two letters, "" where none is that near. Short names are left
+// alone, as other programs' variables could be meant.
+func nearest(name string, known map[string]Setting) string {
+	if len(name) < 8 || len(name) > 64 {
+		return ""
+	}
+	best, distance := "", 3
+	for _, candidate := range slices.Sorted(maps.Keys(known)) {
+		if d := editDistance(name, candidate, distance); d < distance {
+			best, distance = candidate, d
+		}
+	}
+	return best
+}
+
+// editDistance counts the insertions, deletions, replacements and swaps of neighbours between a and b; below limit it is
+// exact.
+func editDistance(a, b string, limit int) int {
+	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
+		return limit
+	}
+	rows := make([][]int, len(a)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(b)+1)
+		rows[i][0] = i
+	}
+	for j := range rows[0] {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
+			}
+		}
+	}
+	return rows[len(a)][len(b)]
+}

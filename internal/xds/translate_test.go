@@ -1,0 +1,133 @@
+package xds
+
+import (
+	"encoding/json"
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/groboclown/nightjar-mesh/internal/mesh"
+)
+
+func update() bool { return flag.Lookup("update").Value.String() == "true" }
+
+func TestMain(m *testing.M) {
+	flag.Bool("update", false, "write the golden files anew")
+	flag.Parse()
+	os.Exit(m.Run())
+}
+
+// goldenMeshes are worth looking at: each is a file in testdata, which a real Envoy accepts too (see e2e).
+func goldenMeshes() map[string]*mesh.Mesh {
+	at := func(zone, addr string) mesh.Endpoint {
+		return mesh.Endpoint{Addr: netip.MustParseAddrPort(addr), Zone: zone, Task: "t"}
+	}
+	proxy := func(exclusive bool, routes ...mesh.Route) mesh.Proxy {
+		return mesh.Proxy{Routes: routes, Listeners: []mesh.Listener{
+			{Name: "egress", Addr: netip.MustParseAddrPort("127.0.0.1:8080"), Exclusive: exclusive},
+		}}
+	}
+	egress := func(path, service string) mesh.Route {
+		return mesh.Route{Listener: "egress", Path: path, Service: service}
+	}
+	all := map[string]*mesh.Mesh{}
+	add := func(name string, p mesh.Proxy, services ...*mesh.Service) {
+		m, err := mesh.New(services, []mesh.Proxy{p})
+		if err != nil {
+			panic(err)
+		}
+		all[name] = m
+	}
+	add("zones", proxy(false, egress("/orders", "c1/orders")),
+		&mesh.Service{Name: "c1/orders", State: mesh.Active, Endpoints: []mesh.Endpoint{
+			at("eu-west-1a", "10.0.0.1:32768"), at("eu-west-1b", "10.0.1.1:32768"), at("eu-west-1a", "10.0.0.1:32769"),
+		}})
+	add("paths", proxy(true, egress("/", "c1/web"), egress("/api/", "c1/api"), egress("/api", "c1/web")),
+		&mesh.Service{Name: "c1/web", State: mesh.Active, Endpoints: []mesh.Endpoint{at("", "[2001:db8::5]:8080")}},
+		&mesh.Service{Name: "c1/api", State: mesh.Missing})
+	return all
+}
+
+func TestRenderedResourcesMatchTheGoldenFiles(t *testing.T) {
+	for name, m := range goldenMeshes() {
+		t.Run(name, func(t *testing.T) {
+			document, err := Render(m, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := json.MarshalIndent(document, "", " ")
+			if err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join("testdata", name+".json")
+			if update() {
+				if err := os.WriteFile(path, append(got, '\n'), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), string(got)+"\n"); diff != "" {
+				t.Fatalf("differs from %s (if that is meant: go test ./internal/xds -update):\n%s", path, diff)
+			}
+		})
+	}
+}
+
+func TestAnInvalidConnectionManagerIsCaughtBeforeItIsPublished(t *testing.T) {
+	l := mesh.Listener{Name: "egress", Addr: netip.MustParseAddrPort("127.0.0.1:8080")}
+	broken := func(p *packer) *hcmv3.HttpConnectionManager {
+		m := connectionManager(l)(p)
+		m.StatPrefix = ""
+		return m
+	}
+	r, err := listenerWith(l, broken)
+	if err == nil || r != nil || !strings.Contains(err.Error(), "HttpConnectionManager") || !strings.Contains(err.Error(), "StatPrefix") {
+		t.Fatalf("resource %v, error %v; want none, and an error that names the message and the field", r, err)
+	}
+}
+
+func TestWhatCannotBeTranslatedKeepsItsLastGoodResourceAndHoldsBackNothingElse(t *testing.T) {
+	var tr translator
+	good := testMesh(t, []*mesh.Service{service("a", 1), service("b", 1)}, "/a", "a", "/b", "b")
+	first, err := tr.translate(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := service("a", 1)
+	bad.Endpoints[0].Addr = netip.AddrPort{} // Envoy wants an address
+	broken := testMesh(t, []*mesh.Service{bad, service("b", 2)}, "/a", "a", "/b", "b")
+	second, err := tr.translate(broken)
+	if err == nil || !strings.Contains(err.Error(), `"a"`) {
+		t.Fatalf("error %v, want one that names a", err)
+	}
+	if first[""][EndpointType]["a"] != second[""][EndpointType]["a"] {
+		t.Error("the last good endpoints of a are gone")
+	}
+	if first[""][EndpointType]["b"] == second[""][EndpointType]["b"] {
+		t.Error("the change of b is held back")
+	}
+}
+
+func TestVersionsComeFromContentAndSurviveARestart(t *testing.T) {
+	for name, m := range goldenMeshes() {
+		var one, two translator
+		a, _ := one.translate(m)
+		b, _ := two.translate(m)
+		for typeURL, resources := range a[""] {
+			for n, r := range resources {
+				if r.Version() != b[""][typeURL][n].Version() {
+					t.Errorf("%s: %s %q has another version after a restart", name, shortType(typeURL), n)
+				}
+			}
+		}
+	}
+}
