@@ -40,7 +40,10 @@ func task(mode string) *taskmeta.Task {
 }
 
 func TestDefaultsByNetworkMode(t *testing.T) {
-	ref := mesh.ServiceRef{Cluster: "shop", Service: "orders", ContainerVar: "SERVICE_CONTAINER_1", PortVar: "SERVICE_PORT_1"}
+	ref := mesh.ServiceRef{
+		Cluster: "shop", Service: "orders",
+		ServiceVar: "SERVICE_ARN_1", ContainerVar: "SERVICE_CONTAINER_1", PortVar: "SERVICE_PORT_1",
+	}
 	base := Config{
 		Region: "eu-west-1", Entries: []Entry{{Ref: ref, Path: "/orders", Origin: "SERVICE_PATH_1"}},
 		Admin:      Address{Network: "tcp", Host: "127.0.0.1", Port: 9903},

@@ -46,7 +46,7 @@ func (l *loader) entry(x string) {
 	}
 	e := Entry{Origin: "SERVICE_PATH_" + x, Path: l.value("SERVICE_PATH_" + x)}
 	e.Ref = mesh.ServiceRef{
-		Cluster: l.clusterOf(x, arn), Service: arn.Service,
+		Cluster: l.clusterOf(x, arn), Service: arn.Service, ServiceVar: "SERVICE_ARN_" + x,
 		Container: l.name("SERVICE_CONTAINER_" + x), ContainerVar: "SERVICE_CONTAINER_" + x,
 		Port: l.port("SERVICE_PORT_" + x), PortVar: "SERVICE_PORT_" + x,
 	}

@@ -4,18 +4,28 @@ package ecs
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
+)
+
+// Errors of AWS that an answer's error may be, by errors.Is.
+var (
+	// ErrDenied: a permission is missing. The error names it.
+	ErrDenied = errors.New("access denied")
+	// ErrNotFound: AWS does not know the ECS cluster or service that was asked for.
+	ErrNotFound = errors.New("not found")
 )
 
 // API is what the reader needs of AWS. Every answer is whole or an error: paging, batches, retries and the call budget
 // are behind it. What AWS does not know (failures[] with MISSING) is absent from the answer and no error.
 // It is safe for concurrent use.
 type API interface {
-	// Services describes ECS services by name, any number; the answer is by name.
+	// Services describes ECS services by name, any number; the answer is by name. An ECS cluster that AWS does not know is
+	// ErrNotFound.
 	Services(ctx context.Context, cluster string, names []string) (map[string]Service, error)
 	// ServiceTasks lists the ARNs of the tasks of a service whose desired status is RUNNING.
-	// A service that AWS does not know is an error for which IsNotFound holds.
+	// A service or ECS cluster that AWS does not know is ErrNotFound.
 	ServiceTasks(ctx context.Context, cluster, service string) ([]string, error)
 	// Tasks describes tasks by ARN, any number; the answer is by ARN.
 	Tasks(ctx context.Context, cluster string, arns []string) (map[string]Task, error)
@@ -96,6 +106,8 @@ type Container struct {
 
 // Binding is a container port published on the host. Either both ports are set, or both ranges are.
 type Binding struct {
+	// BindIP tells an IPv4 binding from an IPv6 one. It is never dialled.
+	BindIP string
 	// Protocol is tcp or udp; "" is tcp.
 	Protocol                string
 	ContainerPort, HostPort uint16

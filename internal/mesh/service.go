@@ -18,9 +18,9 @@ type ServiceRef struct {
 	Container string
 	// Port is the container port (never the host port), 0 to find it.
 	Port uint16
-	// ContainerVar and PortVar name the settings that would settle a doubt about container and port, such as
-	// SERVICE_CONTAINER_2. They serve messages alone and are no part of the identity.
-	ContainerVar, PortVar string
+	// ServiceVar, ContainerVar and PortVar name the settings of these, such as SERVICE_CONTAINER_2. They serve messages
+	// alone and are no part of the identity.
+	ServiceVar, ContainerVar, PortVar string
 }
 
 // Name identifies the service among all services, and names it in Envoy's clusters, statistics and logs, so it depends

@@ -1,0 +1,98 @@
+package awsapi
+
+import (
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/groboclown/nightjar-mesh/internal/ecs"
+)
+
+// The functions here turn the SDK's answers into ecs's nouns. Everything in an answer may be nil.
+
+func service(s types.Service) ecs.Service {
+	r := ecs.Service{
+		ARN: aws.ToString(s.ServiceArn), Name: aws.ToString(s.ServiceName),
+		Status: aws.ToString(s.Status), RunningCount: int(s.RunningCount),
+	}
+	if s.DeploymentController != nil {
+		r.Controller = string(s.DeploymentController.Type)
+	}
+	for _, l := range s.LoadBalancers {
+		r.Targets = append(r.Targets, ecs.Target{Container: aws.ToString(l.ContainerName), Port: port(l.ContainerPort)})
+	}
+	for _, g := range s.ServiceRegistries {
+		p := port(g.ContainerPort)
+		if p == 0 {
+			p = port(g.Port)
+		}
+		r.Targets = append(r.Targets, ecs.Target{Container: aws.ToString(g.ContainerName), Port: p})
+	}
+	for _, set := range s.TaskSets {
+		r.TaskSets = append(r.TaskSets, ecs.TaskSet{ID: aws.ToString(set.Id), Status: aws.ToString(set.Status)})
+		for _, l := range set.LoadBalancers {
+			r.Targets = append(r.Targets, ecs.Target{Container: aws.ToString(l.ContainerName), Port: port(l.ContainerPort)})
+		}
+	}
+	return r
+}
+
+func task(t types.Task) ecs.Task {
+	r := ecs.Task{
+		ARN: aws.ToString(t.TaskArn), Group: aws.ToString(t.Group), StartedBy: aws.ToString(t.StartedBy),
+		DesiredStatus: aws.ToString(t.DesiredStatus), LastStatus: aws.ToString(t.LastStatus), Health: string(t.HealthStatus),
+		LaunchType: string(t.LaunchType), TaskDefinition: aws.ToString(t.TaskDefinitionArn),
+		ContainerInstance: aws.ToString(t.ContainerInstanceArn), Zone: aws.ToString(t.AvailabilityZone),
+		CreatedAt: aws.ToTime(t.CreatedAt),
+	}
+	for _, a := range t.Attachments {
+		attached := ecs.Attachment{Type: aws.ToString(a.Type), Status: aws.ToString(a.Status)}
+		for _, d := range a.Details {
+			if d.Name != nil && d.Value != nil {
+				if attached.Details == nil {
+					attached.Details = make(map[string]string, len(a.Details))
+				}
+				attached.Details[*d.Name] = *d.Value
+			}
+		}
+		r.Attachments = append(r.Attachments, attached)
+	}
+	for _, c := range t.Containers {
+		r.Containers = append(r.Containers, container(c))
+	}
+	return r
+}
+
+func container(c types.Container) ecs.Container {
+	r := ecs.Container{Name: aws.ToString(c.Name), LastStatus: aws.ToString(c.LastStatus), Health: string(c.HealthStatus)}
+	for _, b := range c.NetworkBindings {
+		r.Bindings = append(r.Bindings, ecs.Binding{
+			BindIP: aws.ToString(b.BindIP), Protocol: string(b.Protocol), ContainerPort: port(b.ContainerPort), HostPort: port(b.HostPort),
+			ContainerPortRange: aws.ToString(b.ContainerPortRange), HostPortRange: aws.ToString(b.HostPortRange),
+		})
+	}
+	for _, i := range c.NetworkInterfaces {
+		r.Interfaces = append(r.Interfaces, ecs.Interface{IPv4: aws.ToString(i.PrivateIpv4Address), IPv6: aws.ToString(i.Ipv6Address)})
+	}
+	return r
+}
+
+func containerInstance(i types.ContainerInstance) ecs.ContainerInstance {
+	r := ecs.ContainerInstance{ARN: aws.ToString(i.ContainerInstanceArn), InstanceID: aws.ToString(i.Ec2InstanceId)}
+	for _, a := range i.Attributes {
+		if a.Name != nil {
+			if r.Attributes == nil {
+				r.Attributes = make(map[string]string, len(i.Attributes))
+			}
+			r.Attributes[*a.Name] = aws.ToString(a.Value)
+		}
+	}
+	return r
+}
+
+// port turns AWS's number into a port; what is none is 0.
+func port(n *int32) uint16 {
+	if n == nil || *n < 1 || *n > 65535 {
+		return 0
+	}
+	return uint16(*n)
+}

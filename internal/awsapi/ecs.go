@@ -1,0 +1,144 @@
+package awsapi
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	sdkecs "github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/groboclown/nightjar-mesh/internal/ecs"
+)
+
+// The limits of single calls. Source: Amazon ECS API reference.
+const (
+	servicesACall  = 10
+	tasksACall     = 100
+	instancesACall = 100
+	// maxPages bounds a list, so that an endless chain of tokens ends: 1,000 pages are 100,000 tasks.
+	maxPages = 1000
+	// batchesAtOnce bounds the calls that one question makes at a time.
+	batchesAtOnce = 8
+)
+
+// Services implements ecs.API.
+func (c *Client) Services(ctx context.Context, cluster string, names []string) (map[string]ecs.Service, error) {
+	const permission = "ecs:DescribeServices"
+	return inBatches(ctx, names, servicesACall, func(ctx context.Context, batch []string) (map[string]ecs.Service, error) {
+		what := "the services of the ECS cluster " + cluster
+		out, err := c.describeServices(ctx, &sdkecs.DescribeServicesInput{Cluster: &cluster, Services: batch})
+		if err != nil {
+			return nil, explain(permission, what, err)
+		}
+		if err := failures(permission, what, out.Failures); err != nil {
+			return nil, err
+		}
+		found := make(map[string]ecs.Service, len(out.Services))
+		for _, s := range out.Services {
+			found[aws.ToString(s.ServiceName)] = service(s)
+		}
+		return found, nil
+	})
+}
+
+// ServiceTasks implements ecs.API.
+func (c *Client) ServiceTasks(ctx context.Context, cluster, service string) ([]string, error) {
+	const permission = "ecs:ListTasks"
+	what := fmt.Sprintf("the tasks of the service %s/%s", cluster, service)
+	var arns []string
+	in := &sdkecs.ListTasksInput{Cluster: &cluster, ServiceName: &service}
+	for range maxPages {
+		out, err := c.listTasks(ctx, in)
+		if err != nil {
+			return nil, explain(permission, what, err)
+		}
+		arns = append(arns, out.TaskArns...)
+		if aws.ToString(out.NextToken) == "" { // a page may be short or empty, and yet have a token
+			slices.Sort(arns)
+			return slices.Compact(arns), nil
+		}
+		in.NextToken = out.NextToken
+	}
+	return nil, explain(permission, what, fmt.Errorf("the list has more than %d pages", maxPages))
+}
+
+// Tasks implements ecs.API.
+func (c *Client) Tasks(ctx context.Context, cluster string, arns []string) (map[string]ecs.Task, error) {
+	const permission = "ecs:DescribeTasks"
+	return inBatches(ctx, arns, tasksACall, func(ctx context.Context, batch []string) (map[string]ecs.Task, error) {
+		what := "tasks of the ECS cluster " + cluster
+		out, err := c.describeTasks(ctx, &sdkecs.DescribeTasksInput{Cluster: &cluster, Tasks: batch})
+		if err != nil {
+			return nil, explain(permission, what, err)
+		}
+		if err := failures(permission, what, out.Failures); err != nil {
+			return nil, err
+		}
+		found := make(map[string]ecs.Task, len(out.Tasks))
+		for _, t := range out.Tasks {
+			found[aws.ToString(t.TaskArn)] = task(t)
+		}
+		return found, nil
+	})
+}
+
+// ContainerInstances implements ecs.API.
+func (c *Client) ContainerInstances(ctx context.Context, cluster string, arns []string) (map[string]ecs.ContainerInstance, error) {
+	const permission = "ecs:DescribeContainerInstances"
+	return inBatches(ctx, arns, instancesACall, func(ctx context.Context, batch []string) (map[string]ecs.ContainerInstance, error) {
+		what := "container instances of the ECS cluster " + cluster
+		out, err := c.describeContainerInstances(ctx, &sdkecs.DescribeContainerInstancesInput{Cluster: &cluster, ContainerInstances: batch})
+		if err != nil {
+			return nil, explain(permission, what, err)
+		}
+		if err := failures(permission, what, out.Failures); err != nil {
+			return nil, err
+		}
+		found := make(map[string]ecs.ContainerInstance, len(out.ContainerInstances))
+		for _, i := range out.ContainerInstances {
+			found[aws.ToString(i.ContainerInstanceArn)] = containerInstance(i)
+		}
+		return found, nil
+	})
+}
+
+// failures finds failures that are more than AWS not knowing something: those make an answer an error.
+func failures(permission, what string, all []types.Failure) error {
+	for _, f := range all {
+		if aws.ToString(f.Reason) != "MISSING" {
+			return explain(permission, what, fmt.Errorf("%s: %s %.200s",
+				aws.ToString(f.Arn), aws.ToString(f.Reason), aws.ToString(f.Detail)))
+		}
+	}
+	return nil
+}
+
+// inBatches asks for many in calls of a size that AWS takes, some at a time, and puts their answers together. One error
+// is the error of all.
+func inBatches[T any](
+	ctx context.Context, all []string, size int, ask func(context.Context, []string) (map[string]T, error),
+) (map[string]T, error) {
+	var mu sync.Mutex
+	found := make(map[string]T, len(all))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(batchesAtOnce)
+	for batch := range slices.Chunk(all, size) {
+		group.Go(func() error {
+			answer, err := ask(ctx, batch)
+			mu.Lock()
+			defer mu.Unlock()
+			for key, value := range answer {
+				found[key] = value
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return found, nil
+}

@@ -1,0 +1,37 @@
+package awsapi
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	"github.com/aws/smithy-go/middleware"
+)
+
+// middleware pays for every try, so it stands behind the SDK's retryer; and before the signature, which must be fresh.
+func (o *Options) middleware(stack *middleware.Stack) error {
+	return stack.Finalize.Insert(middleware.FinalizeMiddlewareFunc("NightjarBudget", o.try), "Retry", middleware.After)
+}
+
+// try waits for its turn, tries once, and tells what became of it.
+func (o *Options) try(
+	ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler,
+) (middleware.FinalizeOutput, middleware.Metadata, error) {
+	action := awsmiddleware.GetOperationName(ctx)
+	bucket := bucketOf(action)
+	if err := o.Budget.wait(ctx, bucket); err != nil {
+		return middleware.FinalizeOutput{}, middleware.Metadata{}, err
+	}
+	start := time.Now()
+	out, metadata, err := next.HandleFinalize(ctx, in)
+	took := time.Since(start)
+	result := resultOf(err)
+	if result == resultThrottled {
+		o.Budget.throttled(bucket)
+	}
+	o.Observer.Called(action, result, took)
+	o.Log.LogAttrs(ctx, slog.LevelDebug, "called AWS",
+		slog.String("action", action), slog.String("result", result), slog.Duration("took", took))
+	return out, metadata, err
+}

@@ -1,0 +1,39 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+)
+
+// later is a command of the contract that this version doesn't have. It says so, and what serves in the meantime.
+func later(name, summary, meanwhile string) command {
+	return command{
+		name:    name,
+		summary: summary + " (not in this version yet)",
+		help:    func() string { return "This version doesn't have it yet. " + meanwhile },
+		run: func(context.Context, *call) error {
+			return usageError{fmt.Errorf("this version doesn't have the command yet. %s", meanwhile)}
+		},
+	}
+}
+
+// commands are all commands, in the order of --help.
+func commands() []command {
+	return []command{
+		serveCommand(),
+		later("check", "try everything that a run needs, and say what to mend",
+			"Meanwhile `nightjar render` reads AWS once with your settings and says what is wrong."),
+		later("explain", "every task of every service: target or not, and why",
+			"Meanwhile GET /api/status of a running nightjar lists excluded tasks with the reason."),
+		renderCommand(),
+		bootstrapCommand(),
+		later("status", "what a running nightjar knows",
+			"Meanwhile GET /api/status at NIGHTJAR_ADMIN_LISTEN tells it."),
+		later("envoy", "run Envoy as a child that drains on SIGTERM",
+			"Meanwhile start Envoy with the YAML that `nightjar bootstrap` prints."),
+		readyCommand(),
+		demoCommand(),
+		simCommand(),
+		versionCommand(),
+	}
+}

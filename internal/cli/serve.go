@@ -1,0 +1,121 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/groboclown/nightjar-mesh/internal/admin"
+	"github.com/groboclown/nightjar-mesh/internal/awsapi"
+	"github.com/groboclown/nightjar-mesh/internal/config"
+	"github.com/groboclown/nightjar-mesh/internal/control"
+	"github.com/groboclown/nightjar-mesh/internal/ecs"
+	"github.com/groboclown/nightjar-mesh/internal/mesh"
+	"github.com/groboclown/nightjar-mesh/internal/xds"
+)
+
+func serveCommand() command {
+	return command{
+		name:    "serve",
+		summary: "run the control plane",
+		help: func() string {
+			return "Settings are environment variables (more in docs/configuration.md):\n" + config.Help() +
+				"\nExample:\n  EGRESS_LISTEN_PORT=8080 SERVICE_PATH_1=/orders \\\n" +
+				"  SERVICE_ARN_1=arn:aws:ecs:eu-west-1:111122223333:service/shop/orders nightjar serve"
+		},
+		run: serve,
+	}
+}
+
+// serve runs the control plane until the context ends.
+func serve(ctx context.Context, c *call) error {
+	settings, err := c.settings(ctx, config.ToServe)
+	if err != nil {
+		return err
+	}
+	log := logger(settings, c.stderr)
+	for _, w := range settings.Warnings {
+		log.Warn(w)
+	}
+	p, err := assemble(ctx, settings, log)
+	if err != nil {
+		return err
+	}
+	log.Info("nightjar starts", "version", version(), "region", settings.Region, "network_mode", settings.Mode,
+		"egress", settings.Egress.String(), "xds", settings.XDS.String(), "admin", settings.Admin.String(),
+		"services", len(settings.Refs()), "paths", len(settings.Entries))
+	err = p.run(ctx)
+	if ctx.Err() != nil {
+		log.Info("nightjar ends; Envoy keeps its routes")
+		return nil
+	}
+	return err
+}
+
+// plane is an assembled control plane.
+type plane struct {
+	loop       *control.Loop
+	cache      *xds.Cache
+	admin      *admin.Server
+	xds, local net.Listener
+}
+
+func assemble(ctx context.Context, settings *config.Config, log *slog.Logger) (*plane, error) {
+	metrics := admin.NewMetrics()
+	budget := awsapi.NewBudget(settings.Rate, settings.Burst)
+	reader, err := newReader(ctx, settings, budget, metrics, log)
+	if err != nil {
+		return nil, err
+	}
+	p := &plane{cache: xds.NewCache(log, metrics)}
+	p.loop, err = control.New(control.Options{
+		Reader: reader, Publisher: p.cache, Budget: budget, Observer: metrics, Log: log,
+		Refs: settings.Refs(), Proxies: []mesh.Proxy{settings.Proxy()}, Wait: settings.Wait,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.admin = &admin.Server{Version: version(), Loop: p.loop, Envoys: p.cache, Rates: budget, Metrics: metrics}
+	if p.xds, err = listen(ctx, "NIGHTJAR_XDS_LISTEN", settings.XDS); err != nil {
+		return nil, err
+	}
+	if p.local, err = listen(ctx, "NIGHTJAR_ADMIN_LISTEN", settings.Admin); err != nil {
+		_ = p.xds.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func newReader(
+	ctx context.Context, settings *config.Config, budget *awsapi.Budget, observer awsapi.Observer, log *slog.Logger,
+) (*ecs.Inventory, error) {
+	client, err := awsapi.New(ctx, awsapi.Options{Region: settings.Region, Budget: budget, Log: log, Observer: observer})
+	if err != nil {
+		return nil, fmt.Errorf("setting up the AWS client: %w", err)
+	}
+	return ecs.NewInventory(client), nil
+}
+
+// run runs all parts until the context ends or one of them fails. Envoys are answered from the first publish on: before
+// that they go on with what they have.
+func (p *plane) run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return p.admin.Serve(ctx, p.local) })
+	group.Go(func() error {
+		p.loop.Run(ctx)
+		return nil
+	})
+	group.Go(func() error {
+		defer func() { _ = p.xds.Close() }()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-p.loop.Published():
+			return p.cache.Serve(ctx, p.xds)
+		}
+	})
+	return group.Wait()
+}

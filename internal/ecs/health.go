@@ -1,0 +1,63 @@
+package ecs
+
+import (
+	"fmt"
+
+	"github.com/groboclown/nightjar-mesh/internal/mesh"
+)
+
+// The words of AWS for a task's and a container's life.
+const (
+	running   = "RUNNING"
+	unhealthy = "UNHEALTHY"
+	healthy   = "HEALTHY"
+)
+
+// belongs says why a task is not one of those of the service that may serve, "" where it is.
+//
+// Source: Amazon ECS developer guide: a service's task has the group "service:NAME"; with the controllers CODE_DEPLOY and
+// EXTERNAL only the primary task set serves production traffic, and a task is started by its task set.
+func belongs(t Task, service Service) string {
+	if t.Group != "service:"+service.Name {
+		return fmt.Sprintf("it is of the group %q, not of this service", t.Group)
+	}
+	primary := ""
+	for _, set := range service.TaskSets {
+		if set.Status == "PRIMARY" {
+			primary = set.ID
+		}
+	}
+	if primary != "" && t.StartedBy != primary {
+		return fmt.Sprintf("it is of the task set %s; only the primary one, %s, serves", t.StartedBy, primary)
+	}
+	return ""
+}
+
+// lives says why a task doesn't serve for where it is in its life, "" where it may.
+func lives(t Task) string {
+	switch {
+	case t.DesiredStatus != running:
+		return fmt.Sprintf("it is to stop: its desired status is %s", t.DesiredStatus)
+	case t.LastStatus != running:
+		return fmt.Sprintf("it is %s", t.LastStatus)
+	}
+	return ""
+}
+
+// health is the health of a container as ECS sees it. It is the container's own: one essential container without a
+// health check keeps the whole task UNKNOWN for ever. Where the container isn't known, only the task's UNHEALTHY tells
+// something.
+func health(t Task, c *Container) mesh.Health {
+	word := t.Health
+	if c != nil {
+		word = c.Health
+	}
+	switch {
+	case word == unhealthy:
+		return mesh.Unhealthy
+	case word == healthy && c != nil:
+		return mesh.Healthy
+	default:
+		return mesh.HealthUnknown
+	}
+}

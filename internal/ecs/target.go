@@ -1,0 +1,142 @@
+package ecs
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/groboclown/nightjar-mesh/internal/mesh"
+)
+
+// A doubt is a target that settings have to settle: its text names the candidates and the variable.
+type doubt string
+
+// resolve finds the container and the container port of a task that serve: as configured, else as the service's target
+// groups and registries say, else the one container that publishes the port. Tasks are asked one by one, as revisions
+// of a task definition may differ. The container may stay "" where the port alone decides.
+func resolve(ref mesh.ServiceRef, service Service, t Task) (Target, doubt) {
+	if ref.Container != "" && !slices.ContainsFunc(t.Containers, func(c Container) bool { return c.Name == ref.Container }) {
+		return Target{}, doubt(fmt.Sprintf("no container is named %s; the task has %s: change %s",
+			ref.Container, containerNames(t), ref.ContainerVar))
+	}
+	if ref.Container != "" && ref.Port != 0 {
+		return Target{ref.Container, ref.Port}, ""
+	}
+	if named := namedTargets(ref, service); len(named) > 0 {
+		return theOne(ref, named, "its target groups or registries name")
+	}
+	if published := publishedTargets(ref, t); len(published) > 0 {
+		return theOne(ref, published, "its tasks publish")
+	}
+	return unpublishedTarget(ref, t)
+}
+
+// namedTargets are the container ports that target groups and registries name and that fit the settings.
+func namedTargets(ref mesh.ServiceRef, service Service) []Target {
+	var found []Target
+	for _, t := range service.Targets {
+		if ref.Container != "" && t.Container != "" && ref.Container != t.Container || ref.Port != 0 && t.Port != 0 && ref.Port != t.Port {
+			continue
+		}
+		t.Container, t.Port = cmp.Or(ref.Container, t.Container), cmp.Or(ref.Port, t.Port)
+		if t.Port != 0 && !isAdded(t.Container) {
+			found = append(found, t)
+		}
+	}
+	return distinct(found)
+}
+
+// publishedTargets are the tcp ports that containers publish on their host and that fit the settings.
+func publishedTargets(ref mesh.ServiceRef, t Task) []Target {
+	var found []Target
+	for _, c := range t.Containers {
+		if isAdded(c.Name) || ref.Container != "" && c.Name != ref.Container {
+			continue
+		}
+		for _, b := range c.Bindings {
+			port := cmp.Or(ref.Port, b.ContainerPort)
+			if _, bound := boundPort(b, port); bound {
+				found = append(found, Target{c.Name, port})
+			}
+		}
+	}
+	return distinct(found)
+}
+
+// unpublishedTarget is the target where nothing tells but the settings: in awsvpc and host mode a port needs no binding.
+func unpublishedTarget(ref mesh.ServiceRef, t Task) (Target, doubt) {
+	bound := slices.ContainsFunc(t.Containers, func(c Container) bool { return len(c.Bindings) > 0 })
+	switch {
+	case ref.Port != 0 && bound:
+		return Target{}, doubt(fmt.Sprintf("no container publishes the container port %d: change %s (it is never the host port)",
+			ref.Port, ref.PortVar))
+	case ref.Port != 0:
+		return Target{onlyContainer(t), ref.Port}, ""
+	case isAWSVPC(t):
+		return Target{}, doubt(fmt.Sprintf("in the network mode awsvpc nothing tells the port but a target group or a registry, "+
+			"and the service has none: set %s", ref.PortVar))
+	default:
+		return Target{}, doubt(fmt.Sprintf("no container publishes a tcp port: publish one in the task definition or, in host mode, set %s",
+			ref.PortVar))
+	}
+}
+
+// theOne is the only candidate, or the doubt which one it is.
+func theOne(ref mesh.ServiceRef, found []Target, who string) (Target, doubt) {
+	if len(found) == 1 {
+		return found[0], ""
+	}
+	words := make([]string, 0, len(found))
+	sameContainer := true
+	for _, t := range found {
+		words = append(words, fmt.Sprintf("%s:%d", cmp.Or(t.Container, "(any container)"), t.Port))
+		sameContainer = sameContainer && t.Container == found[0].Container
+	}
+	variable := ref.ContainerVar + " or " + ref.PortVar
+	if sameContainer || ref.Container != "" {
+		variable = ref.PortVar
+	} else if ref.Port != 0 {
+		variable = ref.ContainerVar
+	}
+	return Target{}, doubt(fmt.Sprintf("%s several container ports: %s; set %s", who, strings.Join(words, ", "), variable))
+}
+
+func distinct(targets []Target) []Target {
+	slices.SortFunc(targets, func(a, b Target) int {
+		return cmp.Or(cmp.Compare(a.Container, b.Container), cmp.Compare(a.Port, b.Port))
+	})
+	return slices.Compact(targets)
+}
+
+// isAdded tells a container that ECS or AWS added to the task: it never is what a user means.
+func isAdded(name string) bool {
+	return strings.HasPrefix(name, "ecs-service-connect-") || strings.HasPrefix(name, "aws-guardduty-agent-") ||
+		strings.HasPrefix(name, "~internal")
+}
+
+// onlyContainer is the name of the task's container where it has one alone, else "".
+func onlyContainer(t Task) string {
+	name := ""
+	for _, c := range t.Containers {
+		if isAdded(c.Name) {
+			continue
+		}
+		if name != "" {
+			return ""
+		}
+		name = c.Name
+	}
+	return name
+}
+
+func containerNames(t Task) string {
+	var names []string
+	for _, c := range t.Containers {
+		if !isAdded(c.Name) {
+			names = append(names, c.Name)
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
