@@ -1,0 +1,116 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/groboclown/nightjar-mesh/internal/ecssim"
+)
+
+// followEvery is how soon a change of the world reaches the backends.
+const followEvery = 10 * time.Millisecond
+
+// Backends are real HTTP servers in the place of a simulated world's containers: each listens while its app does, ends
+// gracefully at SIGTERM and is cut off at its death.
+type Backends struct {
+	world   *ecssim.World
+	running map[place]*Backend
+	failed  func(error)
+	stopped sync.WaitGroup
+
+	mu    sync.Mutex
+	since map[string]time.Time // task → since when it serves
+}
+
+// place is a port of a container.
+type place struct {
+	task, container string
+	port            uint16
+}
+
+// NewBackends makes the backends of a world. Failed is told, once each, what could not be started.
+func NewBackends(w *ecssim.World, failed func(error)) *Backends {
+	return &Backends{world: w, running: map[place]*Backend{}, failed: failed, since: map[string]time.Time{}}
+}
+
+// Run follows the world until the context ends, and then stops all backends.
+func (b *Backends) Run(ctx context.Context) {
+	tick := time.NewTicker(followEvery)
+	defer tick.Stop()
+	for {
+		b.follow()
+		select {
+		case <-ctx.Done():
+			for _, backend := range b.running {
+				if backend != nil {
+					backend.Kill()
+				}
+			}
+			b.stopped.Wait()
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// Since is when a task began to serve; false where it never did.
+func (b *Backends) Since(task string) (time.Time, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t, ok := b.since[task]
+	return t, ok
+}
+
+// follow brings the backends to what the world is now. A port that could not be opened is nil, so that it is tried once.
+func (b *Backends) follow() {
+	b.world.Advance(time.Now())
+	serving, there := map[place]bool{}, map[place]bool{}
+	for _, app := range b.world.Apps() {
+		for _, p := range app.Ports {
+			at := place{app.Task, app.Container, p.ContainerPort}
+			there[at] = true
+			serving[at] = app.Phase == ecssim.Serving
+			if _, known := b.running[at]; !known && serving[at] {
+				b.start(at, app, p)
+			}
+		}
+	}
+	for at, backend := range b.running {
+		if serving[at] {
+			continue
+		}
+		delete(b.running, at)
+		if backend == nil {
+			continue
+		}
+		b.stopped.Go(func() {
+			if !there[at] {
+				backend.Kill()
+				return
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			defer cancel()
+			if err := backend.Stop(ctx); err != nil {
+				b.failed(err)
+			}
+		})
+	}
+}
+
+func (b *Backends) start(at place, app ecssim.App, p ecssim.AppPort) {
+	who := Identity{Service: app.Cluster + "/" + app.Service, Task: app.Task, Revision: app.Revision, Container: app.Container, Port: p.ContainerPort}
+	backend, err := StartBackend(who, p.At)
+	b.running[at] = backend
+	if err != nil {
+		b.running[at] = nil
+		b.failed(fmt.Errorf("the world and this machine disagree: %w", err))
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, known := b.since[app.Task]; !known {
+		b.since[app.Task] = time.Now()
+	}
+}

@@ -1,0 +1,120 @@
+package ecssim
+
+import (
+	"fmt"
+	"slices"
+)
+
+// The things that happen to single tasks and instances.
+
+// Tasks are the IDs of a service's tasks that are wanted and RUNNING, oldest first.
+func (w *World) Tasks(clusterName, name string) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s, err := w.find(clusterName, name)
+	if err != nil {
+		return nil
+	}
+	var ids []string
+	for _, t := range s.alive() {
+		if t.current().last == "RUNNING" {
+			ids = append(ids, t.id)
+		}
+	}
+	return ids
+}
+
+// Kill ends the oldest running task of a service as a crash does.
+func (w *World) Kill(clusterName, name string) error {
+	return w.onTask(clusterName, name, "", w.die)
+}
+
+// StopTask stops a task as the API's StopTask does. An empty ID is the oldest running task.
+func (w *World) StopTask(clusterName, name, id string) error {
+	return w.onTask(clusterName, name, id, func(t *task) {
+		w.stop(t, "UserInitiated", "Task stopped by user")
+		w.reconcile(t.service)
+	})
+}
+
+// SetHealth sets the health of a task's container: HEALTHY, UNHEALTHY or UNKNOWN. The task is left alone, as ECS does
+// while a container isn't essential.
+func (w *World) SetHealth(clusterName, name, id, containerName, health string) error {
+	return w.onTask(clusterName, name, id, func(t *task) {
+		w.change(t, func(s *state) {
+			for i := range s.containers {
+				if s.containers[i].name == containerName {
+					s.containers[i].health = health
+				}
+			}
+		})
+	})
+}
+
+// RestartContainers restarts a task's containers, as a restart policy does: the task stays, its bridge host ports change.
+func (w *World) RestartContainers(clusterName, name, id string) error {
+	return w.onTask(clusterName, name, id, w.restart)
+}
+
+func (w *World) restart(t *task) {
+	before := t.current().containers
+	w.change(t, func(s *state) {
+		for i := range s.containers {
+			s.containers[i].bindings = t.bind(t.def.Containers[i])
+		}
+	})
+	for _, c := range before {
+		for _, b := range c.bindings {
+			delete(t.at.ports, b.hostPort)
+		}
+	}
+}
+
+func (w *World) onTask(clusterName, name, id string, do func(*task)) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s, err := w.find(clusterName, name)
+	if err != nil {
+		return err
+	}
+	for _, t := range s.alive() {
+		if t.phase == Serving && (id == "" || t.id == id) {
+			do(t)
+			return nil
+		}
+	}
+	return fmt.Errorf("the service %s/%s has no running task %s", clusterName, name, id)
+}
+
+// RunTask starts a task outside of any service, with the definition of one.
+func (w *World) RunTask(clusterName, name string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s, err := w.find(clusterName, name)
+	if err != nil {
+		return err
+	}
+	w.start(s.cluster, nil, s.def, "somebody", "family:"+s.def.Family)
+	return nil
+}
+
+// LoseInstance takes an instance away with all that runs on it.
+func (w *World) LoseInstance(clusterName, id string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c := w.clusters[clusterName]
+	if c == nil {
+		return fmt.Errorf("there is no ECS cluster %s", clusterName)
+	}
+	at := slices.IndexFunc(c.instances, func(i *instance) bool { return i.id == id })
+	if at < 0 {
+		return fmt.Errorf("the ECS cluster %s has no instance %s", clusterName, id)
+	}
+	c.instances[at].lost = true
+	for _, t := range slices.Clone(w.order) {
+		if t.at == c.instances[at] && !t.stopping {
+			w.die(t)
+		}
+	}
+	return nil
+}

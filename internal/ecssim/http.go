@@ -1,0 +1,279 @@
+package ecssim
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// maxRequest bounds a request's body, in bytes.
+const maxRequest = 1 << 20
+
+// Options say how a Server behaves.
+type Options struct {
+	// Polite turns off what is rude by default: late and short answers, chance throttles and faults, shuffled lists.
+	Polite bool
+	// Unthrottled takes the account's buckets away.
+	Unthrottled bool
+	// Latency is how long each answer takes.
+	Latency time.Duration
+	// Seed is what chance comes from.
+	Seed uint64
+}
+
+// Server answers the read APIs of ECS and EC2 as AWS does on the wire, and the task metadata endpoint. Any action but the
+// five reads is denied, always.
+type Server struct {
+	world   *World
+	options Options
+	clock   func() time.Time
+
+	mu      sync.Mutex
+	rng     *rand.Rand
+	buckets map[string]*tokenBucket
+	faults  []*activeFault
+	denied  map[string]bool
+	counts  map[string]int
+}
+
+// NewServer makes a Server of a world, whose time it brings up to the real one (or a test's virtual one) at each call.
+func NewServer(w *World, o Options) *Server {
+	return &Server{
+		world: w, options: o, clock: time.Now, rng: rand.New(rand.NewPCG(o.Seed, 7)), //nolint:gosec // repeatable on purpose
+		buckets: newBuckets(), denied: map[string]bool{}, counts: map[string]int{},
+	}
+}
+
+// Deny takes the permission of an action away, or gives it back.
+func (s *Server) Deny(action string, denied bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.denied[action] = denied
+}
+
+// Counts are the calls so far, by "ACTION RESULT", such as "ListTasks ok" or "DescribeTasks ThrottlingException".
+func (s *Server) Counts() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	counts := make(map[string]int, len(s.counts))
+	for k, v := range s.counts {
+		counts[k] = v
+	}
+	return counts
+}
+
+func (s *Server) count(action, result string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts[action+" "+result]++
+}
+
+// apiError is an error as an AWS API answers it.
+type apiError struct {
+	status  int
+	code    string
+	message string
+}
+
+// Error is the code and the message.
+func (e *apiError) Error() string { return e.code + ": " + e.message }
+
+func clientError(code, message string) *apiError {
+	return &apiError{http.StatusBadRequest, code, message}
+}
+
+// ServeHTTP answers POST / as ECS or EC2, and GET /v4/… as the task metadata endpoint.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.world.Advance(s.clock())
+	if strings.HasPrefix(r.URL.Path, "/v4/") {
+		s.metadata(w, r)
+		return
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxRequest+1))
+	if err != nil || len(body) > maxRequest {
+		http.Error(w, "the request is too large", http.StatusRequestEntityTooLarge)
+		return
+	}
+	if target := r.Header.Get("X-Amz-Target"); target != "" {
+		s.answer(w, r, ecsProtocol{}, target[strings.LastIndex(target, ".")+1:], body)
+		return
+	}
+	s.answer(w, r, ec2Protocol{}, formAction(body), body)
+}
+
+// protocol is how an API looks on the wire.
+type protocol interface {
+	call(s *Server, action string, body []byte, fault FaultKind) ([]byte, *apiError)
+	fail(w http.ResponseWriter, e *apiError)
+	empty(action string) []byte
+	denial(action string) *apiError
+	throttle() *apiError
+	contentType() string
+}
+
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, p protocol, action string, body []byte) {
+	if s.options.Latency > 0 {
+		select {
+		case <-time.After(s.options.Latency):
+		case <-r.Context().Done():
+			return
+		}
+	}
+	fault := s.fault(action)
+	if s.broken(w, r, p, action, fault) {
+		s.count(action, string(fault))
+		return
+	}
+	answer, e := s.permitted(p, action, body, fault)
+	if e == nil {
+		answer, e = p.call(s, action, body, fault)
+	}
+	if e != nil {
+		s.count(action, e.code)
+		p.fail(w, e)
+		return
+	}
+	s.count(action, "ok")
+	if fault == Empty {
+		answer = p.empty(action)
+	}
+	w.Header().Set("Content-Type", p.contentType())
+	if fault == Truncated {
+		w.Header().Set("Content-Length", fmt.Sprint(len(answer)))
+		answer = answer[:len(answer)/2]
+	}
+	_, _ = w.Write(answer) // the client went away
+}
+
+// permitted says what keeps a call from being answered: the permission, the credentials, the account's bucket, a fault.
+func (s *Server) permitted(p protocol, action string, body []byte, fault FaultKind) ([]byte, *apiError) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case !isRead(action) || s.denied[action] || fault == AccessDenied:
+		return nil, p.denial(action)
+	case fault == ExpiredToken:
+		return nil, clientError("ExpiredTokenException", "The security token included in the request is expired")
+	case fault == ServerError:
+		return nil, &apiError{http.StatusInternalServerError, "ServerException", "Service Unavailable. Please try again later."}
+	case fault == Unavailable:
+		return nil, &apiError{http.StatusServiceUnavailable, "ServiceUnavailableException", "unavailable"}
+	case fault == Throttle:
+		return nil, p.throttle()
+	}
+	bucket := s.buckets[bucketName(action, bytes.Contains(body, []byte("Filter.")))]
+	if !s.options.Unthrottled && !bucket.take(s.clock()) {
+		return nil, p.throttle()
+	}
+	return nil, nil
+}
+
+func isRead(action string) bool {
+	switch action {
+	case "ListTasks", "DescribeTasks", "DescribeServices", "DescribeContainerInstances", "DescribeInstances":
+		return true
+	default:
+		return false
+	}
+}
+
+// broken plays the faults below the API. It tells whether there was one.
+func (s *Server) broken(w http.ResponseWriter, r *http.Request, p protocol, action string, fault FaultKind) bool {
+	switch fault {
+	case WrongType:
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, "<html><body>It works!</body></html>")
+	case Reset:
+		panic(http.ErrAbortHandler)
+	case Hang:
+		<-r.Context().Done()
+	case Huge:
+		w.Header().Set("Content-Type", p.contentType())
+		answer := bytes.TrimSuffix(p.empty(action), []byte("}"))
+		_, _ = w.Write(answer)
+		for space := bytes.Repeat([]byte(" "), 1<<20); ; {
+			if _, err := w.Write(space); err != nil {
+				return true
+			}
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+// ecsProtocol is awsJson1.1.
+type ecsProtocol struct{}
+
+func (ecsProtocol) contentType() string { return "application/x-amz-json-1.1" }
+
+func (ecsProtocol) denial(action string) *apiError {
+	return clientError("AccessDeniedException", "User: arn:aws:sts::111122223333:assumed-role/task/1 is not authorized to perform: ecs:"+
+		action+" because no identity-based policy allows the ecs:"+action+" action")
+}
+
+func (ecsProtocol) throttle() *apiError { return clientError("ThrottlingException", "Rate exceeded") }
+
+func (p ecsProtocol) fail(w http.ResponseWriter, e *apiError) {
+	w.Header().Set("Content-Type", p.contentType())
+	w.WriteHeader(e.status)
+	_ = json.NewEncoder(w).Encode(map[string]string{"__type": e.code, "message": e.message})
+}
+
+func (ecsProtocol) call(s *Server, action string, body []byte, fault FaultKind) ([]byte, *apiError) {
+	var in ecsRequest
+	if err := json.Unmarshal(body, &in); err != nil {
+		return nil, clientError("SerializationException", "the request is no JSON of this action")
+	}
+	view := s.view(action, fault)
+	var out any
+	var err error
+	switch action {
+	case "ListTasks":
+		out, err = view.listTasks(in)
+	case "DescribeTasks":
+		out, err = view.describeTasks(in)
+	case "DescribeServices":
+		out, err = view.describeServices(in)
+	case "DescribeContainerInstances":
+		out, err = view.describeContainerInstances(in)
+	default:
+		err = clientError("UnknownOperationException", "")
+	}
+	return marshalled(json.Marshal, out, err)
+}
+
+func (ecsProtocol) empty(action string) []byte {
+	switch action {
+	case "ListTasks":
+		return []byte(`{"taskArns":[]}`)
+	case "DescribeTasks":
+		return []byte(`{"tasks":[],"failures":[]}`)
+	case "DescribeServices":
+		return []byte(`{"services":[],"failures":[]}`)
+	default:
+		return []byte(`{"containerInstances":[],"failures":[]}`)
+	}
+}
+
+// marshalled puts an answer into bytes, or an error into AWS's form.
+func marshalled(marshal func(any) ([]byte, error), out any, err error) ([]byte, *apiError) {
+	var e *apiError
+	if errors.As(err, &e) {
+		return nil, e
+	}
+	if err == nil {
+		var body []byte
+		if body, err = marshal(out); err == nil {
+			return body, nil
+		}
+	}
+	return nil, &apiError{http.StatusInternalServerError, "ServerException", err.Error()}
+}

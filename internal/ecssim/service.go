@@ -1,0 +1,217 @@
+package ecssim
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Definition is a task definition.
+type Definition struct {
+	Family   string
+	Revision int
+	// NetworkMode is bridge, host, awsvpc or none.
+	NetworkMode string
+	// LaunchType is EC2, FARGATE, MANAGED_INSTANCES or EXTERNAL.
+	LaunchType string
+	Containers []ContainerSpec
+	// HostBindings makes host mode show networkBindings, which AWS may or may not do.
+	HostBindings bool
+	// IPv6 gives awsvpc tasks an IPv6 address, IPv6Only no other.
+	IPv6, IPv6Only bool
+}
+
+// ContainerSpec is a container of a task definition.
+type ContainerSpec struct {
+	Name        string
+	Ports       []PortSpec
+	HealthCheck bool
+}
+
+// PortSpec is a port that a container listens on. In bridge mode it is published.
+type PortSpec struct {
+	Container uint16
+	// End makes it a range Container-End.
+	End uint16
+	// Host is the fixed host port, 0 for an ephemeral one.
+	Host uint16
+	// Protocol is tcp or udp; "" is tcp.
+	Protocol string
+}
+
+func (p PortSpec) protocol() string {
+	if p.Protocol == "" {
+		return "tcp"
+	}
+	return p.Protocol
+}
+
+// name is FAMILY:REVISION.
+func (d Definition) name() string { return fmt.Sprintf("%s:%d", d.Family, d.Revision) }
+
+// onInstance tells whether tasks run on a container instance that the account sees.
+func (d Definition) onInstance() bool { return d.LaunchType != "FARGATE" }
+
+// ServiceSpec describes a service to add.
+type ServiceSpec struct {
+	Cluster, Name string
+	Desired       int
+	Definition    Definition
+	// LoadBalancers and Registries name container ports.
+	LoadBalancers, Registries []Target
+	// Controller is ECS, CODE_DEPLOY or EXTERNAL; "" is ECS.
+	Controller string
+	// Overlap is how long old tasks serve on beside new ones that are RUNNING, in a deployment.
+	Overlap time.Duration
+	// CapacityProvider makes the service's launchType absent, as with a capacity-provider strategy.
+	CapacityProvider string
+}
+
+// Target is a container port.
+type Target struct {
+	Container string
+	Port      uint16
+}
+
+// service is an ECS service.
+type service struct {
+	cluster                   *cluster
+	arn, name, status         string
+	desired                   int
+	def                       Definition
+	loadBalancers, registries []Target
+	controller                string
+	overlap                   time.Duration
+	capacityProvider          string
+	deployment                string // the ID of the primary deployment
+	deployments               []deployment
+	created                   time.Time
+	tasks                     []*task // oldest first, stopped ones included
+}
+
+// deployment is a deployment, or a task set with the other controllers.
+type deployment struct {
+	id, status string
+	def        Definition
+	created    time.Time
+}
+
+// AddService adds a service, whose tasks start at once.
+func (w *World) AddService(spec ServiceSpec) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c := w.clusters[spec.Cluster]
+	if c == nil {
+		return fmt.Errorf("there is no ECS cluster %s", spec.Cluster)
+	}
+	if spec.Definition.onInstance() && len(c.instances) == 0 {
+		return fmt.Errorf("the ECS cluster %s has no instances for the service %s", spec.Cluster, spec.Name)
+	}
+	s := &service{
+		cluster: c, name: spec.Name, arn: w.arn("service", c.name, spec.Name), status: "ACTIVE", desired: spec.Desired, def: spec.Definition,
+		loadBalancers: spec.LoadBalancers, registries: spec.Registries, controller: spec.Controller, overlap: spec.Overlap,
+		capacityProvider: spec.CapacityProvider, created: w.now,
+	}
+	if s.def.Family == "" {
+		s.def.Family = spec.Name
+	}
+	s.def.Revision = max(1, s.def.Revision)
+	c.services[spec.Name] = s
+	w.newDeployment(s)
+	w.reconcile(s)
+	return nil
+}
+
+func (w *World) newDeployment(s *service) {
+	for i := range s.deployments {
+		s.deployments[i].status = "ACTIVE"
+	}
+	s.deployment = fmt.Sprintf("ecs-svc/%019d", w.rng.Uint64()>>2)
+	s.deployments = append(s.deployments, deployment{id: s.deployment, status: "PRIMARY", def: s.def, created: w.now})
+}
+
+// find returns a service by its ECS cluster and name.
+func (w *World) find(clusterName, name string) (*service, error) {
+	c := w.clusters[clusterName]
+	if c == nil || c.services[name] == nil {
+		return nil, fmt.Errorf("there is no service %s/%s", clusterName, name)
+	}
+	return c.services[name], nil
+}
+
+// Deploy starts a rolling deployment of a new revision; change may alter its definition, nil leaves it.
+func (w *World) Deploy(clusterName, name string, change func(*Definition)) error {
+	return w.on(clusterName, name, func(s *service) {
+		s.def.Containers = slices.Clone(s.def.Containers)
+		s.def.Revision++
+		if change != nil {
+			change(&s.def)
+		}
+		w.newDeployment(s)
+	})
+}
+
+// Scale changes how many tasks are wanted.
+func (w *World) Scale(clusterName, name string, desired int) error {
+	return w.on(clusterName, name, func(s *service) { s.desired = desired })
+}
+
+// Delete deletes a service: its tasks are stopped, and it is INACTIVE.
+func (w *World) Delete(clusterName, name string) error {
+	return w.on(clusterName, name, func(s *service) { s.status, s.desired = "INACTIVE", 0 })
+}
+
+func (w *World) on(clusterName, name string, do func(*service)) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s, err := w.find(clusterName, name)
+	if err != nil {
+		return err
+	}
+	do(s)
+	w.reconcile(s)
+	return nil
+}
+
+// alive are the service's tasks that are wanted, oldest first.
+func (s *service) alive() []*task {
+	var all []*task
+	for _, t := range s.tasks {
+		if !t.stopping {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
+// reconcile is the service scheduler: it starts what lacks, up to 200 % of what is wanted, and stops what is too much; old
+// tasks once as many new ones have been RUNNING for the overlap.
+func (w *World) reconcile(s *service) {
+	var old, current []*task
+	ready := 0
+	for _, t := range s.alive() {
+		if t.def.Revision != s.def.Revision {
+			old = append(old, t)
+			continue
+		}
+		current = append(current, t)
+		if now := t.current(); now.last == "RUNNING" && t.phase == Serving && !w.now.Before(now.started.Add(s.overlap)) {
+			ready++
+		}
+	}
+	for n := len(current); n < s.desired && n+len(old) < 2*max(s.desired, 1); n++ {
+		w.start(s.cluster, s, s.def, s.deployment, "service:"+s.name)
+	}
+	for i := 0; i < len(current)-s.desired; i++ {
+		w.stop(current[i], "ServiceSchedulerInitiated", "Scaling activity initiated by (deployment "+s.deployment+")")
+	}
+	keep := max(0, s.desired-ready)
+	for i := 0; i < len(old)-keep; i++ {
+		w.stop(old[i], "ServiceSchedulerInitiated", "Scaling activity initiated by (deployment "+s.deployment+")")
+	}
+	if len(old) == 0 && s.controllerIsECS() {
+		s.deployments = slices.DeleteFunc(s.deployments, func(d deployment) bool { return d.status != "PRIMARY" })
+	}
+}
+
+func (s *service) controllerIsECS() bool { return s.controller == "" || s.controller == "ECS" }

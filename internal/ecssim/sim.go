@@ -1,0 +1,145 @@
+package ecssim
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Sim is a world with its server and its timeline, running in real time (or in a test's virtual one).
+type Sim struct {
+	World  *World
+	Server *Server
+	// Timeline are the file's steps.
+	Timeline []FileStep
+	start    time.Time
+}
+
+// New makes a Sim of a file. Its time begins now.
+func New(f *File) (*Sim, error) {
+	start := time.Now()
+	w, err := f.World(start)
+	if err != nil {
+		return nil, err
+	}
+	o := Options{Polite: f.Polite, Unthrottled: f.Unlimited, Latency: f.Latency, Seed: f.Seed}
+	return &Sim{World: w, Server: NewServer(w, o), Timeline: f.Timeline, start: start}, nil
+}
+
+// Run lets time pass and the timeline happen until the context ends. Said is told each step as it happens; nil for nobody.
+func (s *Sim) Run(ctx context.Context, said func(FileStep)) error {
+	steps := slices.Clone(s.Timeline)
+	slices.SortStableFunc(steps, func(a, b FileStep) int { return cmp.Compare(a.At, b.At) })
+	for {
+		now := time.Now()
+		s.World.Advance(now)
+		for len(steps) > 0 && !s.start.Add(steps[0].At).After(now) {
+			if err := s.Do(steps[0]); err != nil {
+				return fmt.Errorf("the timeline at %s: %w", steps[0].At, err)
+			}
+			if said != nil {
+				said(steps[0])
+			}
+			steps = steps[1:]
+		}
+		next := now.Add(time.Second)
+		if at, any := s.World.Next(); any && at.Before(next) {
+			next = at
+		}
+		if len(steps) > 0 && s.start.Add(steps[0].At).Before(next) {
+			next = s.start.Add(steps[0].At)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Until(next)):
+		}
+	}
+}
+
+// String says a step in words.
+func (s FileStep) String() string {
+	switch {
+	case s.Do == "scale":
+		return fmt.Sprintf("scale %s to %d", s.Service, s.To)
+	case s.Do == "fault":
+		return strings.TrimSpace(fmt.Sprintf("fault %s %s", s.Fault, s.Action))
+	case s.Do == "health":
+		return fmt.Sprintf("%s of %s is %s", s.Name, s.Service, s.Health)
+	default:
+		return s.Do + " " + s.Service
+	}
+}
+
+// Do lets a step of a timeline happen now.
+func (s *Sim) Do(step FileStep) error {
+	clusterName, name, _ := strings.Cut(step.Service, "/")
+	w := s.World
+	switch step.Do {
+	case "deploy":
+		return w.Deploy(clusterName, name, nil)
+	case "scale":
+		return w.Scale(clusterName, name, step.To)
+	case "kill":
+		return w.Kill(clusterName, name)
+	case "stop":
+		return w.StopTask(clusterName, name, "")
+	case "restart":
+		return w.onTask(clusterName, name, "", w.restart)
+	case "health":
+		return w.SetHealth(clusterName, name, "", step.Name, step.Health)
+	case "delete":
+		return w.Delete(clusterName, name)
+	case "run-task":
+		return w.RunTask(clusterName, name)
+	case "lose-instance":
+		return w.LoseInstance(clusterName, name)
+	case "fault":
+		return s.Server.Inject(Fault{Kind: step.Fault, Action: step.Action, For: step.For, Calls: step.Calls})
+	case "heal":
+		s.Server.Heal()
+		return nil
+	default:
+		return unknownStep(step)
+	}
+}
+
+func unknownStep(step FileStep) error {
+	return fmt.Errorf("there is no step %q; there are deploy, scale, kill, stop, restart, health, delete, run-task, lose-instance, fault, heal",
+		step.Do)
+}
+
+// checkTimeline finds steps that can never happen.
+func (f *File) checkTimeline() error {
+	known := map[string]bool{}
+	for _, c := range f.Clusters {
+		for _, s := range c.Services {
+			known[c.Name+"/"+s.Name] = true
+		}
+		for _, i := range c.Instances {
+			known[c.Name+"/"+i.ID] = true
+		}
+	}
+	for _, step := range f.Timeline {
+		switch step.Do {
+		case "heal":
+		case "fault":
+			if !slices.Contains(faultKinds(), step.Fault) {
+				return fmt.Errorf("the timeline at %s: there is no fault %q; there are %v", step.At, step.Fault, faultKinds())
+			}
+		case "deploy", "scale", "kill", "stop", "restart", "health", "delete", "run-task", "lose-instance":
+			if !known[step.Service] {
+				return fmt.Errorf("the timeline at %s: the world has no %q; want ECS-CLUSTER/NAME", step.At, step.Service)
+			}
+			if step.To < 0 || step.To > maxTasks {
+				return fmt.Errorf("the timeline at %s: to is %d; want 0 to %d", step.At, step.To, maxTasks)
+			}
+		default:
+			return fmt.Errorf("the timeline at %s: %w", step.At, unknownStep(step))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,278 @@
+package ecssim
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// How long versions of a task are kept to be shown late, and stopped tasks at all.
+const (
+	lateAtMost  = time.Minute
+	keepStopped = time.Hour // Source: Amazon ECS API reference, DescribeTasks
+)
+
+// task is a task. What the APIs show of it is a version of its state, as they may show it late.
+type task struct {
+	arn, id string
+	cluster *cluster
+	service *service // nil for run-task
+	def     Definition
+	at      *instance  // nil on Fargate
+	ip      netip.Addr // awsvpc
+
+	versions []version
+	phase    Phase
+	// stopping marks that its end has begun.
+	stopping bool
+}
+
+// version is the state of a task from a time on.
+type version struct {
+	from time.Time
+	state
+}
+
+// state is what the APIs show of a task.
+type state struct {
+	number              int
+	last, desired       string
+	interfaceKnown      bool // attachments have their address
+	stopCode, stopCause string
+	created             time.Time
+	started, stopped    time.Time
+	startedBy, group    string
+	containers          []container
+}
+
+// container is a container's state.
+type container struct {
+	name, last, health string
+	bindings           []binding
+}
+
+// binding is a published port, or a range of them.
+type binding struct {
+	containerPort, hostPort         uint16
+	containerRangeEnd, hostRangeEnd uint16 // 0 for a single port
+	protocol                        string
+	bindIP                          string
+}
+
+// current is the task's present state.
+func (t *task) current() state { return t.versions[len(t.versions)-1].state }
+
+// change makes a new version of the task's state.
+func (w *World) change(t *task, how func(*state)) {
+	s := t.current()
+	s.containers = append([]container(nil), s.containers...)
+	s.number++
+	how(&s)
+	t.versions = append(t.versions, version{w.now, s})
+	for len(t.versions) > 1 && t.versions[1].from.Before(w.now.Add(-lateAtMost)) {
+		t.versions = t.versions[1:]
+	}
+}
+
+// seen is the task as it was at a time; false where it was not there yet, or is forgotten.
+func (t *task) seen(at time.Time) (state, bool) {
+	for i := len(t.versions) - 1; i >= 0; i-- {
+		if v := t.versions[i]; !v.from.After(at) {
+			return v.state, v.stopped.IsZero() || at.Before(v.stopped.Add(keepStopped))
+		}
+	}
+	return state{}, false
+}
+
+// start starts a task of a definition.
+func (w *World) start(c *cluster, s *service, def Definition, startedBy, group string) *task {
+	t := &task{id: w.id(), cluster: c, service: s, def: def}
+	t.arn = w.arn("task", c.name, t.id)
+	if def.onInstance() {
+		t.at = c.place()
+		t.at.tasks++
+	}
+	if def.NetworkMode == "awsvpc" {
+		t.ip = c.address()
+	}
+	first := state{number: 1, last: "PROVISIONING", desired: "RUNNING", created: w.now, startedBy: startedBy, group: group}
+	for _, spec := range def.Containers {
+		first.containers = append(first.containers, container{name: spec.Name, last: "PENDING", health: "UNKNOWN"})
+	}
+	t.versions = []version{{w.now, first}}
+	w.tasks[t.arn] = t
+	w.order = append(w.order, t)
+	if s != nil {
+		s.tasks = append(s.tasks, t)
+	}
+	w.after(w.timing.Provision, func() { w.pending(t) })
+	return t
+}
+
+// place chooses the instance with the fewest tasks.
+func (c *cluster) place() *instance {
+	var best *instance
+	for _, i := range c.instances {
+		if best == nil || best.lost && !i.lost || i.tasks < best.tasks && !i.lost {
+			best = i
+		}
+	}
+	return best
+}
+
+func (w *World) pending(t *task) {
+	if t.stopping {
+		return
+	}
+	w.change(t, func(s *state) { s.last, s.interfaceKnown = "PENDING", true })
+	w.after(w.timing.Pull, func() { w.run(t) })
+}
+
+// run is the moment in which the task is RUNNING; in bridge mode its bindings are known from then on.
+func (w *World) run(t *task) {
+	if t.stopping {
+		return
+	}
+	w.change(t, func(s *state) {
+		s.last, s.started = "RUNNING", w.now
+		for i := range s.containers {
+			c := &s.containers[i]
+			c.last = "RUNNING"
+			c.bindings = t.bind(t.def.Containers[i])
+			if t.def.Containers[i].HealthCheck {
+				c.health = "HEALTHY"
+			}
+		}
+	})
+	t.phase = Serving
+	if t.service != nil {
+		s := t.service
+		w.reconcile(s)
+		w.after(s.overlap, func() { w.reconcile(s) })
+	}
+}
+
+// bind publishes a container's ports in bridge mode, and in host mode as far as the world shows bindings there.
+func (t *task) bind(spec ContainerSpec) []binding {
+	if t.def.NetworkMode == "awsvpc" || t.def.NetworkMode == "host" && !t.def.HostBindings || t.at == nil {
+		return nil
+	}
+	var all []binding
+	for _, p := range spec.Ports {
+		b := binding{containerPort: p.Container, hostPort: p.Host, protocol: p.protocol(), bindIP: "0.0.0.0"}
+		if t.def.NetworkMode == "host" {
+			b.hostPort = p.Container
+		}
+		if b.hostPort == 0 {
+			b.hostPort = t.at.hostPort()
+		}
+		if p.End > p.Container {
+			b.containerRangeEnd = p.End
+			for range p.End - p.Container {
+				b.hostRangeEnd = t.at.hostPort()
+			}
+			b.hostPort = b.hostRangeEnd - (p.End - p.Container)
+		}
+		t.at.ports[b.hostPort] = true
+		all = append(all, b)
+		if t.at.ipv6.IsValid() {
+			b.bindIP = "::"
+			all = append(all, b)
+		}
+	}
+	return all
+}
+
+// stop stops a task as ECS does: desired STOPPED at once, SIGTERM later, gone in the end.
+func (w *World) stop(t *task, code, cause string) {
+	if t.stopping {
+		return
+	}
+	t.stopping = true
+	wasRunning := t.current().last == "RUNNING"
+	w.change(t, func(s *state) {
+		s.desired, s.stopCode, s.stopCause = "STOPPED", code, cause
+		if wasRunning {
+			s.last = "DEACTIVATING"
+		}
+	})
+	if !wasRunning {
+		w.after(0, func() { w.gone(t) })
+		return
+	}
+	delay := w.timing.SIGTERM
+	if t.service != nil && len(t.service.loadBalancers) > 0 {
+		delay = w.timing.Deregister
+	}
+	w.after(delay, func() {
+		if t.phase == Serving {
+			t.phase = Terminating
+		}
+		w.change(t, func(s *state) { s.last = "STOPPING" })
+		w.after(w.timing.Exit, func() { w.gone(t) })
+	})
+}
+
+// gone is the end of a task: its containers have ended.
+func (w *World) gone(t *task) {
+	t.phase = Dead
+	w.change(t, func(s *state) {
+		s.last = "DEPROVISIONING"
+		for i := range s.containers {
+			s.containers[i].last = "STOPPED"
+		}
+	})
+	w.after(100*time.Millisecond, func() {
+		w.change(t, func(s *state) { s.last, s.stopped = "STOPPED", w.now })
+		w.release(t)
+		w.after(keepStopped+lateAtMost, func() { w.forget(t) })
+		if t.service != nil {
+			w.reconcile(t.service)
+		}
+	})
+}
+
+// release gives the task's host ports back.
+func (w *World) release(t *task) {
+	if t.at == nil {
+		return
+	}
+	t.at.tasks--
+	for _, c := range t.current().containers {
+		for _, b := range c.bindings {
+			for p := b.hostPort; p <= max(b.hostPort, b.hostRangeEnd); p++ {
+				delete(t.at.ports, p)
+			}
+		}
+	}
+}
+
+func (w *World) forget(t *task) {
+	delete(w.tasks, t.arn)
+	w.order = without(w.order, t)
+	if t.service != nil {
+		t.service.tasks = without(t.service.tasks, t)
+	}
+}
+
+func without(tasks []*task, t *task) []*task {
+	return slices.DeleteFunc(tasks, func(o *task) bool { return o == t })
+}
+
+// die is a task whose essential container ends by itself: nothing answers any more, and ECS learns of it later.
+func (w *World) die(t *task) {
+	t.phase = Dead
+	w.after(w.timing.Report, func() {
+		if t.stopping {
+			return
+		}
+		t.stopping = true
+		w.change(t, func(s *state) {
+			s.desired, s.last, s.stopCode, s.stopCause = "STOPPED", "STOPPING", "EssentialContainerExited", "Essential container in task exited"
+		})
+		w.gone(t)
+		if t.service != nil {
+			w.reconcile(t.service)
+		}
+	})
+}
