@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -13,7 +14,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"os/exec"
 	"slices"
@@ -34,7 +34,7 @@ import (
 
 // asNightjar makes this test binary behave as the nightjar command, so that nightjar runs as a process of its own with
 // the same build, the race detector included.
-const asNightjar = "NIGHTJAR_E2E_AS_COMMAND"
+const asNightjar = "E2E_AS_NIGHTJAR"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asNightjar) != "" {
@@ -238,27 +238,36 @@ type response struct {
 	answer demo.Answer
 }
 
-// send sends a request whose target reaches Envoy exactly as it is written.
+// send sends a request whose target reaches Envoy exactly as it is written, which net/http's client doesn't promise.
 func (r *rig) send(method, target string, body io.Reader, header http.Header) (response, error) {
-	u, err := url.Parse(r.base)
+	conn, err := net.DialTimeout("tcp", strings.TrimPrefix(r.base, "http://"), 5*time.Second)
 	if err != nil {
 		return response{}, err
 	}
-	req := &http.Request{Method: method, URL: &url.URL{Scheme: "http", Host: u.Host, Opaque: target}, Host: u.Host, Header: header}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	var text []byte
 	if body != nil {
-		req.Body = io.NopCloser(body)
+		if text, err = io.ReadAll(body); err != nil {
+			return response{}, err
+		}
 	}
-	client := &http.Client{Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	defer client.CloseIdleConnections()
-	resp, err := client.Do(req)
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nContent-Length: %d\r\n", method, target, conn.RemoteAddr(), len(text))
+	_ = header.Write(&b)
+	b.WriteString("\r\n")
+	if _, err := conn.Write(append(b.Bytes(), text...)); err != nil {
+		return response{}, err
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
 	if err != nil {
 		return response{}, err
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	got := response{status: resp.StatusCode, body: string(text), header: resp.Header}
+	answer, err := io.ReadAll(resp.Body)
+	got := response{status: resp.StatusCode, body: string(answer), header: resp.Header}
 	if resp.StatusCode == http.StatusOK {
-		err = errors.Join(err, json.Unmarshal(text, &got.answer))
+		err = errors.Join(err, json.Unmarshal(answer, &got.answer))
 	}
 	return got, err
 }

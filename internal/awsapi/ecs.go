@@ -34,7 +34,7 @@ func (c *Client) Services(ctx context.Context, cluster string, names []string) (
 		if err != nil {
 			return nil, explain(permission, what, err)
 		}
-		if err := failures(permission, what, out.Failures); err != nil {
+		if err := complete(permission, what, len(batch), len(out.Services), out.Failures); err != nil {
 			return nil, err
 		}
 		found := make(map[string]ecs.Service, len(out.Services))
@@ -75,7 +75,7 @@ func (c *Client) Tasks(ctx context.Context, cluster string, arns []string) (map[
 		if err != nil {
 			return nil, explain(permission, what, err)
 		}
-		if err := failures(permission, what, out.Failures); err != nil {
+		if err := complete(permission, what, len(batch), len(out.Tasks), out.Failures); err != nil {
 			return nil, err
 		}
 		found := make(map[string]ecs.Task, len(out.Tasks))
@@ -95,7 +95,7 @@ func (c *Client) ContainerInstances(ctx context.Context, cluster string, arns []
 		if err != nil {
 			return nil, explain(permission, what, err)
 		}
-		if err := failures(permission, what, out.Failures); err != nil {
+		if err := complete(permission, what, len(batch), len(out.ContainerInstances), out.Failures); err != nil {
 			return nil, err
 		}
 		found := make(map[string]ecs.ContainerInstance, len(out.ContainerInstances))
@@ -106,13 +106,18 @@ func (c *Client) ContainerInstances(ctx context.Context, cluster string, arns []
 	})
 }
 
-// failures finds failures that are more than AWS not knowing something: those make an answer an error.
-func failures(permission, what string, all []types.Failure) error {
-	for _, f := range all {
+// complete tells whether an answer is whole: each of what was asked for is described, or AWS says that it does not know
+// it. Any other failure, and an answer that passes something over, is an error.
+func complete(permission, what string, asked, described int, failures []types.Failure) error {
+	for _, f := range failures {
 		if aws.ToString(f.Reason) != "MISSING" {
 			return explain(permission, what, fmt.Errorf("%s: %s %.200s",
 				aws.ToString(f.Arn), aws.ToString(f.Reason), aws.ToString(f.Detail)))
 		}
+	}
+	if described+len(failures) < asked {
+		return explain(permission, what, fmt.Errorf("the answer passes over %d of the %d that were asked for",
+			asked-described-len(failures), asked))
 	}
 	return nil
 }
