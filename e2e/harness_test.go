@@ -217,10 +217,16 @@ func (r *rig) run(args ...string) string {
 // eventually waits for a condition.
 func (r *rig) eventually(what string, condition func() bool) {
 	r.t.Helper()
-	late := time.Now().Add(patience)
+	r.within(patience, what, condition)
+}
+
+// within waits for a condition for so long.
+func (r *rig) within(most time.Duration, what string, condition func() bool) {
+	r.t.Helper()
+	late := time.Now().Add(most)
 	for !condition() {
 		if time.Now().After(late) {
-			r.t.Fatalf("waited %s in vain for: %s", patience, what)
+			r.t.Fatalf("waited %s in vain for: %s", most, what)
 		}
 		select {
 		case <-r.nightjar.done:

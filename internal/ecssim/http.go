@@ -127,8 +127,9 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, p protocol, acti
 		}
 	}
 	fault := s.fault(action)
-	if s.broken(w, r, p, action, fault) {
+	if isBroken(fault) {
 		s.count(action, string(fault))
+		breakOff(w, r, p, action, fault)
 		return
 	}
 	answer, e := s.permitted(p, action, body, fault)
@@ -184,29 +185,30 @@ func isRead(action string) bool {
 	}
 }
 
-// broken plays the faults below the API. It tells whether there was one.
-func (s *Server) broken(w http.ResponseWriter, r *http.Request, p protocol, action string, fault FaultKind) bool {
+// isBroken tells whether a fault is below the API: no answer of AWS at all.
+func isBroken(fault FaultKind) bool {
+	return fault == WrongType || fault == Reset || fault == Hang || fault == Huge
+}
+
+// breakOff plays the faults below the API.
+func breakOff(w http.ResponseWriter, r *http.Request, p protocol, action string, fault FaultKind) {
 	switch fault {
-	case WrongType:
-		w.Header().Set("Content-Type", "text/html")
-		_, _ = io.WriteString(w, "<html><body>It works!</body></html>")
 	case Reset:
 		panic(http.ErrAbortHandler)
 	case Hang:
 		<-r.Context().Done()
 	case Huge:
 		w.Header().Set("Content-Type", p.contentType())
-		answer := bytes.TrimSuffix(p.empty(action), []byte("}"))
-		_, _ = w.Write(answer)
+		_, _ = w.Write(bytes.TrimSuffix(p.empty(action), []byte("}")))
 		for space := bytes.Repeat([]byte(" "), 1<<20); ; {
 			if _, err := w.Write(space); err != nil {
-				return true
+				return
 			}
 		}
 	default:
-		return false
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, "<html><body>It works!</body></html>")
 	}
-	return true
 }
 
 // ecsProtocol is awsJson1.1.
