@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	sdkecs "github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/smithy-go/logging"
 	"github.com/aws/smithy-go/middleware"
 )
 
@@ -41,7 +42,7 @@ type Options struct {
 	// Log gets a debug line a try, and nothing else.
 	Log      *slog.Logger
 	Observer Observer
-	// Transport sends requests; nil is the default one.
+	// Transport sends requests in the place of the SDK's own; nil for that.
 	Transport http.RoundTripper
 }
 
@@ -62,8 +63,9 @@ type call[In, Out, Opt any] func(context.Context, *In, ...func(*Opt)) (*Out, err
 // are missing or expired is an error of the calls.
 func New(ctx context.Context, o Options) (*Client, error) {
 	cfg, err := config.LoadDefaultConfig(ctx,
+		config.WithLogger(logging.Nop{}), // what it would say is in the errors of the calls
 		config.WithRegion(o.Region),
-		config.WithHTTPClient(httpClient(o.Transport)),
+		config.WithHTTPClient(httpClient()),
 		config.WithRetryer(func() aws.Retryer {
 			return retry.NewStandard(func(s *retry.StandardOptions) { s.MaxAttempts, s.MaxBackoff = tries, maxBackoff })
 		}),
@@ -72,6 +74,10 @@ func New(ctx context.Context, o Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the AWS settings (AWS_* variables and the profile): %w", err)
 	}
+	if o.Transport != nil {
+		cfg.HTTPClient = &http.Client{Transport: o.Transport, Timeout: tryTimeout}
+	}
+	cfg.HTTPClient = guarded{cfg.HTTPClient}
 	ecsClient, ec2Client := sdkecs.NewFromConfig(cfg), ec2.NewFromConfig(cfg)
 	return &Client{
 		listTasks: ecsClient.ListTasks, describeTasks: ecsClient.DescribeTasks, describeServices: ecsClient.DescribeServices,

@@ -1,58 +1,60 @@
 package awsapi
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 )
 
 // maxAnswer bounds an answer, in bytes. A hundred described tasks with ten containers each have about 1 MiB.
 const maxAnswer = 16 << 20
 
-// httpClient bounds each try in time and size, and follows no redirects.
-func httpClient(transport http.RoundTripper) *http.Client {
-	if transport == nil {
-		transport = defaultTransport()
-	}
-	return &http.Client{
-		Timeout:       tryTimeout,
-		Transport:     bounded{transport},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+// httpClient is the SDK's own client, which minds AWS_CA_BUNDLE and follows no redirects, with each try bounded in time and
+// as many idle connections kept as are used at a time.
+func httpClient() *awshttp.BuildableClient {
+	return awshttp.NewBuildableClient().WithTimeout(tryTimeout).WithTransportOptions(func(t *http.Transport) {
+		t.MaxIdleConnsPerHost = 32
+	})
 }
 
-// defaultTransport keeps as many idle connections to AWS as are used at a time; Go's default keeps two.
-func defaultTransport() http.RoundTripper {
-	t, ok := http.DefaultTransport.(*http.Transport)
-	if !ok {
-		return http.DefaultTransport
+// guarded lets through only answers that can be AWS's, and bounds them. The SDK takes a page of HTML and an empty body for
+// an answer that names nothing; from that no emptiness may be invented.
+type guarded struct{ aws.HTTPClient }
+
+// Do implements aws.HTTPClient.
+func (g guarded) Do(r *http.Request) (*http.Response, error) {
+	resp, err := g.HTTPClient.Do(r)
+	if err != nil {
+		return nil, err
 	}
-	t = t.Clone()
-	t.MaxIdleConnsPerHost = 32
-	return t
+	kind := resp.Header.Get("Content-Type")
+	if resp.StatusCode == http.StatusOK && !strings.Contains(kind, "json") && !strings.Contains(kind, "xml") {
+		_ = resp.Body.Close()
+		return nil, fmt.Errorf("the answer of %s is %.60q and not AWS's: is there a proxy or a wrong AWS_ENDPOINT_URL in the way?", r.URL.Host, kind)
+	}
+	resp.Body = &guardedBody{ReadCloser: resp.Body}
+	return resp, nil
 }
 
-// bounded bounds the answers of a transport.
-type bounded struct{ http.RoundTripper }
-
-func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := b.RoundTripper.RoundTrip(r)
-	if err == nil {
-		resp.Body = &boundedBody{ReadCloser: resp.Body, left: maxAnswer}
-	}
-	return resp, err
-}
-
-type boundedBody struct {
+type guardedBody struct {
 	io.ReadCloser
-	left int64
+	got int64
 }
 
-func (b *boundedBody) Read(p []byte) (int, error) {
-	if b.left <= 0 {
+// Read implements io.Reader. A body that is empty or too large is an error.
+func (b *guardedBody) Read(p []byte) (int, error) {
+	if b.got >= maxAnswer {
 		return 0, fmt.Errorf("the answer has more than %d bytes", maxAnswer)
 	}
-	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
-	b.left -= int64(n)
+	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), maxAnswer-b.got)])
+	b.got += int64(n)
+	if errors.Is(err, io.EOF) && b.got == 0 {
+		err = fmt.Errorf("the answer is empty: %w", io.ErrUnexpectedEOF)
+	}
 	return n, err
 }
