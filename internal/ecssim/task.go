@@ -125,16 +125,17 @@ func (w *World) pending(t *task) {
 		return
 	}
 	w.change(t, func(s *state) { s.last, s.interfaceKnown = "PENDING", true })
-	w.after(w.timing.Pull, func() { w.run(t) })
+	w.after(w.timing.Pull, func() { w.activate(t) })
 }
 
-// run is the moment in which the task is RUNNING; in bridge mode its bindings are known from then on.
-func (w *World) run(t *task) {
+// activate is the moment in which the containers run; in bridge mode their bindings are known from then on. With a load
+// balancer or a registry the task is registered there before it is RUNNING.
+func (w *World) activate(t *task) {
 	if t.stopping {
 		return
 	}
 	w.change(t, func(s *state) {
-		s.last, s.started = "RUNNING", w.now
+		s.last, s.started = "ACTIVATING", w.now
 		for i := range s.containers {
 			c := &s.containers[i]
 			c.last = "RUNNING"
@@ -145,6 +146,19 @@ func (w *World) run(t *task) {
 		}
 	})
 	t.phase = Serving
+	if t.service != nil && len(t.service.loadBalancers)+len(t.service.registries) > 0 {
+		w.after(w.timing.Register, func() { w.run(t) })
+		return
+	}
+	w.run(t)
+}
+
+// run is the moment in which the task is RUNNING.
+func (w *World) run(t *task) {
+	if t.stopping {
+		return
+	}
+	w.change(t, func(s *state) { s.last = "RUNNING" })
 	if t.service != nil {
 		s := t.service
 		w.reconcile(s)

@@ -34,6 +34,8 @@ type World struct {
 type Timing struct {
 	// Provision is the time in PROVISIONING, Pull that in PENDING.
 	Provision, Pull time.Duration
+	// Register is the time in ACTIVATING of a task with a load balancer or a registry.
+	Register time.Duration
 	// Deregister is the load balancer's deregistration delay, before SIGTERM.
 	Deregister time.Duration
 	// SIGTERM is the time from desired status STOPPED to SIGTERM without a load balancer.
@@ -47,7 +49,7 @@ type Timing struct {
 // DefaultTiming is a brisk but possible ECS.
 func DefaultTiming() Timing {
 	return Timing{
-		Provision: 500 * time.Millisecond, Pull: time.Second, Deregister: 5 * time.Second,
+		Provision: 500 * time.Millisecond, Pull: time.Second, Register: 100 * time.Millisecond, Deregister: 5 * time.Second,
 		SIGTERM: time.Second, Exit: 200 * time.Millisecond, Report: 500 * time.Millisecond,
 	}
 }

@@ -35,6 +35,7 @@ type File struct {
 type FileTiming struct {
 	Provision  time.Duration `yaml:"provision"`
 	Pull       time.Duration `yaml:"pull"`
+	Register   time.Duration `yaml:"register"`
 	Deregister time.Duration `yaml:"deregister"`
 	SIGTERM    time.Duration `yaml:"sigterm"`
 	Exit       time.Duration `yaml:"exit"`
@@ -172,7 +173,7 @@ func (t FileTiming) over(d Timing) Timing {
 		from time.Duration
 		to   *time.Duration
 	}{
-		{t.Provision, &d.Provision}, {t.Pull, &d.Pull}, {t.Deregister, &d.Deregister},
+		{t.Provision, &d.Provision}, {t.Pull, &d.Pull}, {t.Register, &d.Register}, {t.Deregister, &d.Deregister},
 		{t.SIGTERM, &d.SIGTERM}, {t.Exit, &d.Exit}, {t.Report, &d.Report},
 	} {
 		if pair.from > 0 {
