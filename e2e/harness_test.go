@@ -302,16 +302,15 @@ func (r *rig) waitStatus(path string, status int) {
 	})
 }
 
-// waitTasks waits until exactly these tasks answer a path: those of the service that run in the world.
+// waitTasks waits until a path is answered by exactly the tasks of the service that run in the world, that many.
 func (r *rig) waitTasks(path, clusterName, service string, count int) {
 	r.t.Helper()
-	var want []string
-	r.eventually(fmt.Sprintf("%s has %d running tasks", service, count), func() bool {
-		want = r.sim.World.Tasks(clusterName, service)
-		return len(want) == count
-	})
-	slices.Sort(want)
-	r.eventually(fmt.Sprintf("%s is answered by the tasks %v", path, want), func() bool {
+	r.eventually(fmt.Sprintf("%s is answered by the %d tasks of %s", path, count, service), func() bool {
+		want := r.sim.World.Tasks(clusterName, service)
+		if len(want) != count {
+			return false
+		}
+		slices.Sort(want)
 		seen := map[string]bool{}
 		for range 4 * count {
 			if got := r.get(path); got.status == http.StatusOK {

@@ -7,7 +7,7 @@ import (
 
 // The things that happen to single tasks and instances.
 
-// Tasks are the IDs of a service's tasks that are wanted and RUNNING, oldest first.
+// Tasks are the IDs of a service's tasks that are wanted, RUNNING and alive, oldest first.
 func (w *World) Tasks(clusterName, name string) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -17,7 +17,7 @@ func (w *World) Tasks(clusterName, name string) []string {
 	}
 	var ids []string
 	for _, t := range s.alive() {
-		if t.current().last == "RUNNING" {
+		if t.current().last == "RUNNING" && t.phase == Serving {
 			ids = append(ids, t.id)
 		}
 	}
