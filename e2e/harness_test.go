@@ -160,10 +160,16 @@ func command(settings map[string]string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// startNightjar starts nightjar; the log is shown where the test fails.
+// startNightjar starts the control plane.
 func (r *rig) startNightjar() {
 	r.t.Helper()
-	p := &process{done: make(chan struct{}), cmd: command(r.settings, "serve")}
+	r.start("serve")
+}
+
+// start starts a command of nightjar; its log is shown where the test fails.
+func (r *rig) start(args ...string) {
+	r.t.Helper()
+	p := &process{done: make(chan struct{}), cmd: command(r.settings, args...)}
 	p.cmd.Stdout, p.cmd.Stderr = p, p
 	if err := p.cmd.Start(); err != nil {
 		r.t.Fatal(err)
