@@ -69,7 +69,7 @@ func TestDocsReadmeSaysWhatIsTrue(t *testing.T) {
 		known[s.Name] = true
 	}
 	number := regexp.MustCompile(`_[0-9]+$`)
-	for _, name := range regexp.MustCompile("\\b(?:SERVICE|EGRESS|INGRESS|NIGHTJAR|CONTAINER)_[A-Z_0-9]+").FindAllString(readme, -1) {
+	for _, name := range regexp.MustCompile(`\b(?:SERVICE|EGRESS|INGRESS|NIGHTJAR|CONTAINER)_[A-Z_0-9]+`).FindAllString(readme, -1) {
 		if !known[number.ReplaceAllString(name, "_X")] {
 			t.Errorf("the README names %s, which is no setting", name)
 		}

@@ -21,6 +21,7 @@ func TestEnvoyAcceptsEveryGolden(t *testing.T) {
 	}
 	for _, path := range goldens {
 		t.Run(filepath.Base(path), func(t *testing.T) {
+			t.Parallel()
 			var document struct{ Listeners, Routes, Clusters, Endpoints []map[string]any }
 			text, err := os.ReadFile(path)
 			must(t, err)

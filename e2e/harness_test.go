@@ -87,7 +87,7 @@ func startAll(t testing.TB, world string, settings ...string) *rig {
 }
 
 // nets numbers the networks of tests.
-var nets atomic.Int32 //nolint:gochecknoglobals // tests of one binary must not share addresses
+var nets atomic.Int32
 
 func startWorld(t testing.TB, world string) (sim *ecssim.Sim, api string) {
 	t.Helper()

@@ -259,17 +259,22 @@ func TestTheCheckFindsWhatIsWrong(t *testing.T) {
 	python(t)
 	good := `{"tasks":[{"taskArn":"a","lastStatus":"RUNNING","version":1,"launchType":"EC2","containers":[{"name":"web","healthStatus":"HEALTHY"}]}]}`
 	wrong := []string{
-		strings.Replace(good, `"name":"web"`, `"name":"web","nmae":"x"`, 1), strings.Replace(good, `"version":1`, `"version":"1"`, 1),
+		strings.Replace(good, `"name":"web"`, `"name":"web","surname":"x"`, 1), strings.Replace(good, `"version":1`, `"version":"1"`, 1),
 		strings.Replace(good, `"HEALTHY"`, `"FINE"`, 1), strings.Replace(good, `"RUNNING"`, `"WALKING"`, 1), strings.Replace(good, `"EC2"`, `"EC3"`, 1),
 	}
-	answers := []answer{{"ecs", "DescribeTasks", 200, good}, {"ecs", "ListTasks", 400, `{"__type":"Oops"}`},
-		{"ec2", "DescribeInstances", 200, `<DescribeInstancesResponse><reservationSet><item><wrong/></item></reservationSet></DescribeInstancesResponse>`}}
+	answers := []answer{
+		{"ecs", "DescribeTasks", 200, good},
+		{"ecs", "ListTasks", 400, `{"__type":"Oops"}`},
+		{"ec2", "DescribeInstances", 200, `<DescribeInstancesResponse><reservationSet><item><wrong/></item></reservationSet></DescribeInstancesResponse>`},
+	}
 	for _, w := range wrong {
 		answers = append(answers, answer{"ecs", "DescribeTasks", 200, w})
 	}
 	problems := strings.Join(opinion(t, answers), "\n")
-	for _, want := range []string{"nmae: Container has no such member", "version: str where a long is", "'FINE' is not in the enum",
-		"'WALKING' is none of", "'EC3' is not in the enum", "the error 'Oops'", "wrong: Reservation has no such member"} {
+	for _, want := range []string{
+		"surname: Container has no such member", "version: str where a long is", "'FINE' is not in the enum",
+		"'WALKING' is none of", "'EC3' is not in the enum", "the error 'Oops'", "wrong: Reservation has no such member",
+	} {
 		if !strings.Contains(problems, want) {
 			t.Errorf("%q is not found in\n%s", want, problems)
 		}

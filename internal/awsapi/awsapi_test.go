@@ -209,8 +209,10 @@ func TestAnAnswerIsWholeOrAnError(t *testing.T) {
 		"an empty body":           {list, 200, ``, "ecs:ListTasks"},
 		"an empty EC2 body":       {instance, 200, ``, "ec2:DescribeInstances"},
 		"too much":                {list, 200, `{"taskArns":[` + strings.Repeat(" ", maxAnswer+1) + `]}`, "more than 16777216 bytes"},
-		"denied": {list, 400, `{"__type":"AccessDeniedException","Message":"User: x is not authorized to perform: ecs:ListTasks"}`,
-			"add ecs:ListTasks to the policy of the task role (not the execution role)"},
+		"denied": {
+			list, 400, `{"__type":"AccessDeniedException","Message":"User: x is not authorized to perform: ecs:ListTasks"}`,
+			"add ecs:ListTasks to the policy of the task role (not the execution role)",
+		},
 		"denied by EC2":  {instance, 403, `<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>no</Message></Error></Errors></Response>`, "add ec2:DescribeInstances to the policy"},
 		"throttled":      {list, 400, `{"__type":"ThrottlingException","message":"Rate exceeded"}`, "AWS throttles"},
 		"EC2 throttles":  {instance, 503, `<Response><Errors><Error><Code>RequestLimitExceeded</Code><Message>no</Message></Error></Errors></Response>`, "AWS throttles"},

@@ -35,7 +35,8 @@ func (g guarded) Do(r *http.Request) (*http.Response, error) {
 	kind := resp.Header.Get("Content-Type")
 	if resp.StatusCode == http.StatusOK && !strings.Contains(kind, "json") && !strings.Contains(kind, "xml") {
 		_ = resp.Body.Close()
-		return nil, fmt.Errorf("the answer of %s is %.60q and not AWS's: is there a proxy or a wrong AWS_ENDPOINT_URL in the way?", r.URL.Host, kind)
+		return nil, fmt.Errorf("the answer of %s is %.60q and not AWS's: is there a proxy or a wrong AWS_ENDPOINT_URL in the way?",
+			r.URL.Host, kind)
 	}
 	resp.Body = &guardedBody{ReadCloser: resp.Body}
 	return resp, nil

@@ -82,6 +82,7 @@ func (c *call) demoLog() (io.WriteCloser, error) {
 
 type nopCloser struct{ io.Writer }
 
+// Close does nothing.
 func (nopCloser) Close() error { return nil }
 
 // onlySimulatedAWS keeps the SDK, which reads this process's environment, from using a real account.

@@ -34,7 +34,7 @@ func listen(ctx context.Context, variable string, a config.Address) (net.Listene
 		return nil, fmt.Errorf("%s: listening on %s: %w", variable, a, err)
 	}
 	if a.Network == "unix" {
-		if err := os.Chmod(a.Path, 0o666); err != nil { //nolint:gosec // Envoy may be another user; the directory is nightjar's alone
+		if err := os.Chmod(a.Path, 0o666); err != nil { // Envoy may be another user
 			_ = l.Close()
 			return nil, fmt.Errorf("%s: making %s usable for Envoy: %w", variable, a.Path, err)
 		}

@@ -47,12 +47,11 @@ func serve(ctx context.Context, c *call) error {
 	log.Info("nightjar starts", "version", version(), "region", settings.Region, "network_mode", settings.Mode,
 		"egress", settings.Egress.String(), "xds", settings.XDS.String(), "admin", settings.Admin.String(),
 		"services", len(settings.Refs()), "paths", len(settings.Entries))
-	err = p.run(ctx)
-	if ctx.Err() != nil {
-		log.Info("nightjar ends; Envoy keeps its routes")
-		return nil
+	if err := p.run(ctx); err != nil && ctx.Err() == nil {
+		return err
 	}
-	return err
+	log.Info("nightjar ends; Envoy keeps its routes")
+	return nil
 }
 
 // plane is an assembled control plane.

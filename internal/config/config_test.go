@@ -116,8 +116,10 @@ func TestEveryMistakeHasItsSentence(t *testing.T) {
 		"container":           {[]string{"SERVICE_CONTAINER_1=a b"}, `SERVICE_CONTAINER_1="a b": want a container's name`},
 		"one path, two":       {[]string{"SERVICE_ARN_2=other", "CLUSTER=shop", "SERVICE_PATH_2=/orders"}, "the path /orders is given to two services: shop/orders by SERVICE_PATH_1 and shop/other by SERVICE_PATH_2"},
 		"no Region":           {[]string{"SERVICE_ARN_1=orders", "CLUSTER=shop"}, "AWS_REGION: needed: neither AWS_DEFAULT_REGION"},
-		"Regions disagree": {[]string{"SERVICE_ARN_2=arn:aws:ecs:us-east-1:111122223333:service/shop/b", "SERVICE_PATH_2=/b"},
-			"AWS_REGION: needed: the service ARNs are of several Regions"},
+		"Regions disagree": {
+			[]string{"SERVICE_ARN_2=arn:aws:ecs:us-east-1:111122223333:service/shop/b", "SERVICE_PATH_2=/b"},
+			"AWS_REGION: needed: the service ARNs are of several Regions",
+		},
 		"Region is none":  {[]string{"AWS_REGION=Europe"}, `AWS_REGION="Europe": want a Region, such as eu-west-1`},
 		"wait is nothing": {[]string{"WAITTIME=0"}, `WAITTIME="0": want a whole number from 1 to 3600000 (milliseconds)`},
 		"rate":            {[]string{"NIGHTJAR_AWS_RATE=NaN"}, `NIGHTJAR_AWS_RATE="NaN": want calls a second, from 0.05 to 10000`},
@@ -131,8 +133,10 @@ func TestEveryMistakeHasItsSentence(t *testing.T) {
 		"all addresses":   {[]string{"EGRESS_LISTEN_ADDRESS=0.0.0.0", "EGRESS_LISTEN_PORT=9901"}, "is ENVOY_ADMIN_PORT's too"},
 		"value too long":  {[]string{"SERVICE_ARN_1=" + strings.Repeat("x", 5000)}, "a value has at most 4096 bytes, this one has 5000"},
 		"of a later part": {[]string{"CONTAINER_NAME_1=web"}, `CONTAINER_NAME_1="web": this version doesn't have it yet (it comes with part 2); unset it`},
-		"control character in a value": {[]string{"SERVICE_PATH_1=\x1b[31m" + strings.Repeat("y", 100)},
-			`SERVICE_PATH_1="·[31m` + strings.Repeat("y", 55) + `…": a path begins`},
+		"control character in a value": {
+			[]string{"SERVICE_PATH_1=\x1b[31m" + strings.Repeat("y", 100)},
+			`SERVICE_PATH_1="·[31m` + strings.Repeat("y", 55) + `…": a path begins`,
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -162,8 +166,10 @@ func TestWarnings(t *testing.T) {
 		"swapped letters":  {[]string{"SERVICE_PTAH_1=/x"}, "SERVICE_PTAH_1 is no setting of nightjar and is ignored; did you mean SERVICE_PATH_X?"},
 		"zero first":       {[]string{"SERVICE_PATH_0=/x"}, "SERVICE_PATH_0 is ignored"},
 		"ours and unknown": {[]string{"NIGHTJAR_SPEED=9"}, "NIGHTJAR_SPEED is no setting of nightjar and is ignored"},
-		"same path twice": {[]string{"SERVICE_ARN_2=" + ordersARN, "SERVICE_PATH_2=/orders"},
-			"the path /orders is given to shop/orders twice, by SERVICE_PATH_1 and SERVICE_PATH_2; one of them can go"},
+		"same path twice": {
+			[]string{"SERVICE_ARN_2=" + ordersARN, "SERVICE_PATH_2=/orders"},
+			"the path /orders is given to shop/orders twice, by SERVICE_PATH_1 and SERVICE_PATH_2; one of them can go",
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -232,8 +232,10 @@ func (l *loader) conflicts() {
 	}
 	c := l.config
 	places := []place{
-		{"NIGHTJAR_XDS_LISTEN", c.XDS}, {"NIGHTJAR_ADMIN_LISTEN", c.Admin},
-		{"ENVOY_ADMIN_PORT", tcp(c.EnvoyAdmin)}, {"EGRESS_LISTEN_PORT", tcp(c.Egress)},
+		{"NIGHTJAR_XDS_LISTEN", c.XDS},
+		{"NIGHTJAR_ADMIN_LISTEN", c.Admin},
+		{"ENVOY_ADMIN_PORT", tcp(c.EnvoyAdmin)},
+		{"EGRESS_LISTEN_PORT", tcp(c.Egress)},
 	}
 	for i, b := range places {
 		for _, a := range places[:i] {
@@ -282,7 +284,8 @@ func (l *loader) clusterOf(index string, arn ServiceARN) string {
 		return ""
 	}
 	if name == "" {
-		l.mistake(variable, fmt.Sprintf("needed, or CLUSTER: SERVICE_ARN_%s is without an ECS cluster, and no task metadata endpoint tells it", index))
+		l.mistake(variable, fmt.Sprintf(
+			"needed, or CLUSTER: SERVICE_ARN_%s is without an ECS cluster, and no task metadata endpoint tells it", index))
 	}
 	return name
 }

@@ -100,7 +100,9 @@ func (b *Backends) follow() {
 }
 
 func (b *Backends) start(at place, app ecssim.App, p ecssim.AppPort) {
-	who := Identity{Service: app.Cluster + "/" + app.Service, Task: app.Task, Revision: app.Revision, Container: app.Container, Port: p.ContainerPort}
+	who := Identity{
+		Service: app.Cluster + "/" + app.Service, Task: app.Task, Revision: app.Revision, Container: app.Container, Port: p.ContainerPort,
+	}
 	backend, err := StartBackend(who, p.At)
 	b.running[at] = backend
 	if err != nil {

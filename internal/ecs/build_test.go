@@ -79,18 +79,26 @@ func TestWhichTasksServe(t *testing.T) {
 			})},
 			want: []string{"10.0.0.7:32768"},
 		},
-		"to stop": {tasks: []Task{with(func(t *Task) { t.DesiredStatus, t.LastStatus = "STOPPED", "RUNNING" })},
-			want: []string{"t1: it is to stop: its desired status is STOPPED"}},
+		"to stop": {
+			tasks: []Task{with(func(t *Task) { t.DesiredStatus, t.LastStatus = "STOPPED", "RUNNING" })},
+			want:  []string{"t1: it is to stop: its desired status is STOPPED"},
+		},
 		"pending":           {tasks: []Task{with(func(t *Task) { t.LastStatus = "PENDING" })}, want: []string{"t1: it is PENDING"}},
 		"activating":        {tasks: []Task{with(func(t *Task) { t.LastStatus = "ACTIVATING" })}, want: []string{"t1: it is ACTIVATING"}},
 		"container stopped": {tasks: []Task{with(func(t *Task) { t.Containers[0].LastStatus = "STOPPED" })}, want: []string{"t1: its container web is STOPPED"}},
-		"unhealthy beside healthy": {tasks: []Task{with(func(t *Task) { t.Containers[0].Health = "UNHEALTHY" }), other},
-			want: []string{"10.0.0.7:32769", "t1: its container is UNHEALTHY"}},
+		"unhealthy beside healthy": {
+			tasks: []Task{with(func(t *Task) { t.Containers[0].Health = "UNHEALTHY" }), other},
+			want:  []string{"10.0.0.7:32769", "t1: its container is UNHEALTHY"},
+		},
 		"all unhealthy stay": {tasks: []Task{with(func(t *Task) { t.Containers[0].Health = "UNHEALTHY" })}, want: []string{"10.0.0.7:32768"}},
-		"another revision serves too": {tasks: []Task{with(func(t *Task) { t.TaskDefinition = "x/web:8" }), other},
-			want: []string{"10.0.0.7:32768", "10.0.0.7:32769"}},
-		"a run-task task doesn't": {tasks: []Task{with(func(t *Task) { t.Group = "family:web" })},
-			want: []string{`t1: it is of the group "family:web", not of this service`}},
+		"another revision serves too": {
+			tasks: []Task{with(func(t *Task) { t.TaskDefinition = "x/web:8" }), other},
+			want:  []string{"10.0.0.7:32768", "10.0.0.7:32769"},
+		},
+		"a run-task task doesn't": {
+			tasks: []Task{with(func(t *Task) { t.Group = "family:web" })},
+			want:  []string{`t1: it is of the group "family:web", not of this service`},
+		},
 		"only the primary task set": {
 			service: Service{TaskSets: []TaskSet{{ID: "ecs-svc/1", Status: "ACTIVE"}, {ID: "ecs-svc/2", Status: "PRIMARY"}}},
 			tasks:   []Task{with(func(t *Task) { t.StartedBy = "ecs-svc/2" }), other},
@@ -100,8 +108,10 @@ func TestWhichTasksServe(t *testing.T) {
 			tasks: []Task{with(func(t *Task) { t.CreatedAt = time.Unix(2, 0) }), changed(bridgeTask("t0", 32768), func(t *Task) { t.CreatedAt = time.Unix(1, 0) })},
 			want:  []string{"10.0.0.7:32768", "t0: the newer task t1 has its address 10.0.0.7:32768"},
 		},
-		"no address yet": {tasks: []Task{with(func(t *Task) { t.ContainerInstance = "unknown" })},
-			want: []string{"t1: AWS does not know its container instance yet"}},
+		"no address yet": {
+			tasks: []Task{with(func(t *Task) { t.ContainerInstance = "unknown" })},
+			want:  []string{"t1: AWS does not know its container instance yet"},
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -353,7 +353,9 @@ func TestMachinesOutsideOfAWSAreNotAskedForAtEC2(t *testing.T) {
 		if got := read(t, inv, refTo("c1", "a"))[0]; len(got.Endpoints) != 0 || !strings.Contains(got.Excluded[0].Reason, "nightjar.address") {
 			t.Fatalf("%+v", got)
 		}
-		f.change(func() { f.instances["ci"] = ContainerInstance{ARN: "ci", InstanceID: "mi-1", Attributes: map[string]string{"nightjar.address": "192.0.2.1"}} })
+		f.change(func() {
+			f.instances["ci"] = ContainerInstance{ARN: "ci", InstanceID: "mi-1", Attributes: map[string]string{"nightjar.address": "192.0.2.1"}}
+		})
 		time.Sleep(instanceAge)
 		if got := read(t, inv, refTo("c1", "a"))[0]; len(got.Endpoints) != 1 || f.calls["InstanceAddrs"] != 0 {
 			t.Fatalf("%+v %v", got, f.calls)

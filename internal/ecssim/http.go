@@ -150,7 +150,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, p protocol, acti
 		w.Header().Set("Content-Length", fmt.Sprint(len(answer)))
 		answer = answer[:len(answer)/2]
 	}
-	_, _ = w.Write(answer) // the client went away
+	_, _ = w.Write(answer) //nolint:gosec // JSON or XML of a simulator for tests
 }
 
 // permitted says what keeps a call from being answered: the permission, the credentials, the account's bucket, a fault.
@@ -199,7 +199,7 @@ func breakOff(w http.ResponseWriter, r *http.Request, p protocol, action string,
 		<-r.Context().Done()
 	case Huge:
 		w.Header().Set("Content-Type", p.contentType())
-		_, _ = w.Write(bytes.TrimSuffix(p.empty(action), []byte("}")))
+		_, _ = w.Write(bytes.TrimSuffix(p.empty(action), []byte("}"))) //nolint:gosec // JSON or XML of a simulator for tests
 		for space := bytes.Repeat([]byte(" "), 1<<20); ; {
 			if _, err := w.Write(space); err != nil {
 				return

@@ -199,14 +199,14 @@ func (w *World) reconcile(s *service) {
 			ready++
 		}
 	}
-	for n := len(current); n < s.desired && n+len(old) < 2*max(s.desired, 1); n++ {
+	for range min(s.desired, 2*max(s.desired, 1)-len(old)) - len(current) {
 		w.start(s.cluster, s, s.def, s.deployment, "service:"+s.name)
 	}
-	for i := 0; i < len(current)-s.desired; i++ {
+	for i := range len(current) - s.desired {
 		w.stop(current[i], "ServiceSchedulerInitiated", "Scaling activity initiated by (deployment "+s.deployment+")")
 	}
 	keep := max(0, s.desired-ready)
-	for i := 0; i < len(old)-keep; i++ {
+	for i := range len(old) - keep {
 		w.stop(old[i], "ServiceSchedulerInitiated", "Scaling activity initiated by (deployment "+s.deployment+")")
 	}
 	if len(old) == 0 && s.controllerIsECS() {

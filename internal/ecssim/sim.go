@@ -46,7 +46,7 @@ func (s *Sim) Run(ctx context.Context, said func(FileStep)) error {
 			steps = steps[1:]
 		}
 		next := now.Add(time.Second)
-		if at, any := s.World.Next(); any && at.Before(next) {
+		if at, something := s.World.Next(); something && at.Before(next) {
 			next = at
 		}
 		if len(steps) > 0 && s.start.Add(steps[0].At).Before(next) {
@@ -108,8 +108,8 @@ func (s *Sim) Do(step FileStep) error {
 }
 
 func unknownStep(step FileStep) error {
-	return fmt.Errorf("there is no step %q; there are deploy, scale, kill, stop, restart, health, delete, run-task, lose-instance, fault, heal",
-		step.Do)
+	return fmt.Errorf("there is no step %q; there are deploy, scale, kill, stop, restart, health, delete, run-task, lose-instance, "+
+		"fault, heal", step.Do)
 }
 
 // checkTimeline finds steps that can never happen.

@@ -85,7 +85,7 @@ func (t *task) seen(at time.Time) (state, bool) {
 }
 
 // start starts a task of a definition.
-func (w *World) start(c *cluster, s *service, def Definition, startedBy, group string) *task {
+func (w *World) start(c *cluster, s *service, def Definition, startedBy, group string) {
 	t := &task{id: w.id(), cluster: c, service: s, def: def}
 	t.arn = w.arn("task", c.name, t.id)
 	if def.onInstance() {
@@ -106,7 +106,6 @@ func (w *World) start(c *cluster, s *service, def Definition, startedBy, group s
 		s.tasks = append(s.tasks, t)
 	}
 	w.after(w.timing.Provision, func() { w.pending(t) })
-	return t
 }
 
 // place chooses the instance with the fewest tasks.

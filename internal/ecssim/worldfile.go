@@ -173,8 +173,13 @@ func (t FileTiming) over(d Timing) Timing {
 		from time.Duration
 		to   *time.Duration
 	}{
-		{t.Provision, &d.Provision}, {t.Pull, &d.Pull}, {t.Register, &d.Register}, {t.Deregister, &d.Deregister},
-		{t.SIGTERM, &d.SIGTERM}, {t.Exit, &d.Exit}, {t.Report, &d.Report},
+		{t.Provision, &d.Provision},
+		{t.Pull, &d.Pull},
+		{t.Register, &d.Register},
+		{t.Deregister, &d.Deregister},
+		{t.SIGTERM, &d.SIGTERM},
+		{t.Exit, &d.Exit},
+		{t.Report, &d.Report},
 	} {
 		if pair.from > 0 {
 			*pair.to = pair.from

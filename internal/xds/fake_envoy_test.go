@@ -55,7 +55,12 @@ func connectFake(t *testing.T, c *testCache) *fakeEnvoy {
 	e := &fakeEnvoy{t: t, ctx: ctx, requests: make(chan *discovery.DeltaDiscoveryRequest)}
 	done := make(chan error, 1)
 	go func() { done <- c.server.DeltaAggregatedResources(e) }()
-	t.Cleanup(func() { cancel(); <-done })
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 	return e
 }
 

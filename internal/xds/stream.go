@@ -77,7 +77,7 @@ func newStream(node *corev3.Node, observe observer) *stream {
 	now := time.Now()
 	s := &stream{
 		node: node, since: now, observe: observe, pendingSince: now,
-		types: make(map[string]*typeState, len(types())),
+		types: map[string]*typeState{},
 	}
 	for _, t := range types() {
 		s.types[t] = &typeState{
