@@ -21,8 +21,9 @@ const (
 	// first and no request meets a connection that is just being closed.
 	upstreamIdleTimeout = 4 * time.Second
 	// edsFetchTimeout: a live Envoy cluster that is changed waits for its assignment again. Sending that again at once is
-	// the cure (stream.go); this is the safety net, where Envoy's default is 15 s.
-	edsFetchTimeout = 500 * time.Millisecond
+	// the cure (order.go); this is the safety net, where Envoy's default is 15 s. It must not strike while an Envoy that
+	// starts takes in 1,000 clusters, which with 0.5 s it did on two busy cores: clusters without endpoints, and warnings.
+	edsFetchTimeout = answerTimeout
 	// tcpUserTimeout ends a connection whose data nobody acknowledges, as with a lost host. It also ends an upload that
 	// the app doesn't read for this long.
 	tcpUserTimeout = 3 * time.Second
