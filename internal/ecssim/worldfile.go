@@ -18,6 +18,9 @@ const maxWorldFile = 4 << 20
 // maxTasks bounds the tasks that a world file asks for, all together and for one service.
 const maxTasks = 20_000
 
+// maxPorts bounds the ports of a container and of a range. Source: Amazon ECS API reference, PortMapping.
+const maxPorts = 100
+
 // File is a world and its timeline, as YAML has it. Durations are written as "1.5s".
 type File struct {
 	Region    string        `yaml:"region"`
@@ -235,7 +238,13 @@ func (s FileService) add(w *World, clusterName string) error {
 		return errors.Join(err, errIf(s.Name == "", "name is missing"))
 	}
 	for _, c := range s.Containers {
-		def.Containers = append(def.Containers, c.spec())
+		spec := c.spec()
+		for _, p := range spec.Ports {
+			if len(spec.Ports) > maxPorts || p.End > p.Container+maxPorts {
+				return fmt.Errorf("container %s: a container has at most %d ports, a range as many", c.Name, maxPorts)
+			}
+		}
+		def.Containers = append(def.Containers, spec)
 	}
 	return w.AddService(ServiceSpec{
 		Cluster: clusterName, Name: s.Name, Desired: s.Desired, Definition: def, LoadBalancers: targets(s.LoadBalancers),

@@ -1,0 +1,121 @@
+package ecssim
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestAWorldFileThatIsWrongSaysWhere(t *testing.T) {
+	service := func(text string) string {
+		return "clusters:\n- name: c1\n  instances: [{id: i-1, address: 127.0.0.2}]\n  services:\n  - " + text
+	}
+	tests := map[string]struct{ text, want string }{
+		"unknown field":   {"clusters:\n- surname: c1\n", "[2:3] unknown field"},
+		"wrong type":      {"seed: many\n", "[1:7]"},
+		"no network":      {service("{name: web, desired: 1}"), `c1/web: network is ""; want bridge, host, awsvpc or none`},
+		"no such launch":  {service("{name: web, network: bridge, launch: MOON}"), `launch is "MOON"`},
+		"Fargate bridge":  {service("{name: web, network: bridge, launch: FARGATE}"), "Fargate has no network mode bridge"},
+		"no instance":     {"clusters: [{name: c1, services: [{name: web, network: bridge}]}]", "has no instances"},
+		"wrong instance":  {"clusters: [{name: c1, instances: [{id: x}]}]", "an ID begins with i- or mi-"},
+		"wrong subnet":    {"clusters: [{name: c1, subnet: x}]", `subnet "x" is none`},
+		"too many tasks":  {service("{name: web, network: bridge, desired: 30000}"), "a world has at most 20000 tasks"},
+		"unknown step":    {"timeline: [{at: 1s, do: dance}]", `the timeline at 1s: there is no step "dance"`},
+		"unknown service": {"timeline: [{at: 1s, do: deploy, service: c1/web}]", `the world has no "c1/web"`},
+		"unknown fault":   {"timeline: [{at: 1s, do: fault, fault: rain}]", `there is no fault "rain"`},
+		"too large":       {strings.Repeat("#", maxWorldFile+1), "more than 4194304 bytes"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := Load([]byte(test.text))
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Fatalf("error %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestTheTimelineHappensInItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		file, err := LoadFile("../../examples/world.yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		sim, err := New(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		var said []string
+		go func() {
+			err := sim.Run(t.Context(), func(s FileStep) { said = append(said, time.Since(start).String()+" "+s.String()) })
+			if err != nil {
+				t.Error(err)
+			}
+		}()
+		time.Sleep(100 * time.Second)
+		synctest.Wait()
+		want := "20s deploy shop/orders|40s scale shop/basket to 4|1m0s kill shop/orders|1m15s fault throttle ListTasks"
+		if got := strings.Join(said, "|"); got != want {
+			t.Errorf("%s\nwant %s", got, want)
+		}
+		if n := len(sim.World.Tasks("shop", "basket")); n != 4 {
+			t.Errorf("%d tasks of basket", n)
+		}
+	})
+}
+
+func TestTheMetadataEndpointTellsOfATask(t *testing.T) {
+	w, start := worldWith(t, bridgeSpec(1))
+	w.Advance(start.Add(time.Minute))
+	s := NewServer(w, Options{Polite: true})
+	s.clock = func() time.Time { return start.Add(time.Minute) }
+	id := w.Tasks("c1", "web")[0]
+	get := func(path string) (int, map[string]any) {
+		rec := httptest.NewRecorder()
+		s.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))
+		out := map[string]any{}
+		_ = json.Unmarshal(rec.Body.Bytes(), &out)
+		return rec.Code, out
+	}
+	code, task := get("/v4/" + id + "/task")
+	if code != 200 || !strings.HasSuffix(task["TaskARN"].(string), id) || task["ServiceName"] != "web" || task["Family"] != "web" || task["Revision"] != "1" {
+		t.Errorf("%d %v", code, task)
+	}
+	code, container := get("/v4/" + id)
+	if network := container["Networks"].([]any)[0].(map[string]any); code != 200 || container["Name"] != "app" || network["NetworkMode"] != "bridge" {
+		t.Errorf("%d %v", code, container)
+	}
+	if code, _ := get("/v4/unknown/task"); code != 404 {
+		t.Errorf("an unknown task: %d", code)
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	example, err := os.ReadFile("../../examples/world.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(example)
+	f.Add([]byte("clusters: [{name: c, instances: [{id: i-}], services: [{name: s, network: bridge, desired: 3, containers: [{ranges: [{container: 1, end: 50}]}]}]}]"))
+	f.Add([]byte("timing: {provision: -1s, pull: 9999h}\nclusters: [{name: c, subnet: \"::/127\"}]"))
+	f.Add([]byte("timeline: [{at: -1s, do: heal}]"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		file, err := Load(text)
+		if err != nil {
+			return
+		}
+		start := time.Unix(1_700_000_000, 0)
+		w, err := file.World(start)
+		if err != nil {
+			t.Fatalf("Load took what makes no world: %v", err)
+		}
+		w.Advance(start.Add(time.Minute))
+		_ = w.Apps()
+	})
+}
