@@ -1,10 +1,10 @@
 package e2e
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -37,15 +37,23 @@ func proofs() map[string][]string {
 	}
 }
 
-// contractVariables are the names of the two tables of variables that users script against.
-func contractVariables() []string {
-	return strings.Fields(`
+// contractVariables are the names of the two tables of variables that users script against, each with its default where that
+// is one literal value.
+func contractVariables() map[string]string {
+	variables := map[string]string{}
+	for _, word := range strings.Fields(`
 		EGRESS_LISTEN_PORT SERVICE_ARN_X SERVICE_PATH_X SERVICE_CONTAINER_X SERVICE_PORT_X SERVICE_CLUSTER_X INGRESS_LISTEN_PORT CLUSTER
-		CURRENT_SERVICE_ARN CONTAINER_NAME_X CONTAINER_PATH_X CONTAINER_PORT_X ENVOY_CONTAINER_NAME ENVOY_ADMIN_PORT WAITTIME AWS_REGION
-		SERVICE_WEIGHT_X SERVICE_PROTOCOL_X CONTAINER_PROTOCOL_X SERVICE_LISTEN_PORT_X CONTAINER_LISTEN_PORT_X SERVICE_TIMEOUT_X CONTAINER_TIMEOUT_X
-		SERVICE_RETRIES_X SERVICE_IDLE_TIMEOUT_X EGRESS_LISTEN_ADDRESS INGRESS_LISTEN_ADDRESS INGRESS_SCOPE INGRESS_TRUSTED_HOPS
-		INGRESS_HEALTH_PATH ZONE_AWARE NIGHTJAR_XDS_LISTEN NIGHTJAR_ADMIN_LISTEN NIGHTJAR_AWS_RATE NIGHTJAR_AWS_BURST NIGHTJAR_ACCESS_LOG
-		NIGHTJAR_ENVOY_STATS_LISTEN NIGHTJAR_ENVOY_PATH NIGHTJAR_DRAIN_TIME NIGHTJAR_LOG_LEVEL NIGHTJAR_LOG_FORMAT`)
+		CURRENT_SERVICE_ARN CONTAINER_NAME_X CONTAINER_PATH_X CONTAINER_PORT_X ENVOY_CONTAINER_NAME=localhost ENVOY_ADMIN_PORT=9901
+		WAITTIME=100 AWS_REGION
+		SERVICE_WEIGHT_X=1 SERVICE_PROTOCOL_X=http1 CONTAINER_PROTOCOL_X=http1 SERVICE_LISTEN_PORT_X CONTAINER_LISTEN_PORT_X
+		SERVICE_TIMEOUT_X=off CONTAINER_TIMEOUT_X=off SERVICE_RETRIES_X=5 SERVICE_IDLE_TIMEOUT_X=4s EGRESS_LISTEN_ADDRESS
+		INGRESS_LISTEN_ADDRESS INGRESS_SCOPE INGRESS_TRUSTED_HOPS=1 INGRESS_HEALTH_PATH=/.nightjar/health ZONE_AWARE=auto
+		NIGHTJAR_XDS_LISTEN NIGHTJAR_ADMIN_LISTEN=127.0.0.1:9903 NIGHTJAR_AWS_RATE=1 NIGHTJAR_AWS_BURST=10 NIGHTJAR_ACCESS_LOG=errors
+		NIGHTJAR_ENVOY_STATS_LISTEN NIGHTJAR_ENVOY_PATH NIGHTJAR_DRAIN_TIME=20s NIGHTJAR_LOG_LEVEL=info NIGHTJAR_LOG_FORMAT=text`) {
+		name, value, _ := strings.Cut(word, "=")
+		variables[name] = value
+	}
+	return variables
 }
 
 // testNames are the tests of this package.
@@ -66,37 +74,70 @@ func testNames(t *testing.T) map[string]bool {
 	return names
 }
 
-func TestContractEachRowOfTheReferenceHasItsEndToEndTest(t *testing.T) {
-	t.Parallel()
-	text, err := os.ReadFile("../docs/configuration.md")
-	must(t, err)
+// documentedRows are the rows of docs/configuration.md's tables of variables.
+func documentedRows(t *testing.T) map[string]string {
+	t.Helper()
 	rows := map[string]string{}
-	for _, m := range regexp.MustCompile("(?m)^\\| `([A-Z_]+)` \\| .*$").FindAllStringSubmatch(string(text), -1) {
+	for _, m := range regexp.MustCompile("(?m)^\\| `([A-Z_]+)` \\| .*$").FindAllStringSubmatch(readDoc(t, "../docs/configuration.md"), -1) {
+		if rows[m[1]] != "" {
+			t.Errorf("docs/configuration.md has two rows for %s", m[1])
+		}
 		rows[m[1]] = m[0]
 	}
-	settings := map[string]config.Setting{}
-	for _, s := range config.Settings() {
-		settings[s.Name] = s
+	return rows
+}
+
+func TestContractTheDocsKeepItsTables(t *testing.T) {
+	t.Parallel()
+	contract, rows := contractVariables(), documentedRows(t)
+	for name, value := range contract {
+		row := rows[name]
+		if row == "" || value != "" && !strings.Contains(row, "| `"+value+"` |") {
+			t.Errorf("%s with the default %q is documented as %q", name, value, row)
+		}
 	}
-	names, proof := testNames(t), proofs()
-	for _, variable := range contractVariables() {
-		row, setting := rows[variable], settings[variable]
-		if later := strings.Contains(row, "comes with part"); row == "" || setting.Name == "" || later != (setting.Part > config.ThisPart) {
-			t.Errorf("%s: row %q, part %d", variable, row, setting.Part)
+	for name := range rows {
+		if _, known := contract[name]; !known {
+			t.Errorf("docs/configuration.md has %s, which the contract doesn't have", name)
 		}
-		if setting.Part > config.ThisPart {
-			continue
+	}
+	page := readDoc(t, "../docs/configuration.md")
+	for _, row := range []string{
+		"| NIGHTJAR_XDS_LISTEN | `127.0.0.1:9902` | `127.0.0.1:9902` | `unix:/shared/xds.sock` |",
+		"| EGRESS_LISTEN_ADDRESS | `127.0.0.1` | `127.0.0.1` | `0.0.0.0` |",
+		"| INGRESS_LISTEN_ADDRESS | `0.0.0.0` | `0.0.0.0` | `0.0.0.0` |",
+		"| Envoy's admin, in the bootstrap | `127.0.0.1` | `127.0.0.1` | `127.0.0.1` |",
+	} {
+		if !strings.Contains(page, row) {
+			t.Errorf("docs/configuration.md lacks %s", row)
 		}
-		if len(proof[variable]) == 0 {
-			t.Errorf("%s has no end-to-end test", variable)
+	}
+}
+
+func TestContractEachRowOfTheReferenceHasItsEndToEndTest(t *testing.T) {
+	t.Parallel()
+	rows, names, proof := documentedRows(t), testNames(t), proofs()
+	for _, s := range config.Settings() {
+		row := rows[s.Name]
+		if later := strings.Contains(row, fmt.Sprintf("comes with part %d", s.Part)); row == "" || later != (s.Part > config.ThisPart) {
+			t.Errorf("%s of part %d is documented as %q", s.Name, s.Part, row)
 		}
-		for _, name := range proof[variable] {
+		delete(rows, s.Name)
+		tests := proof[s.Name]
+		delete(proof, s.Name)
+		if len(tests) == 0 && s.Part <= config.ThisPart {
+			t.Errorf("%s has no end-to-end test", s.Name)
+		}
+		for _, name := range tests {
 			if !names[name] {
-				t.Errorf("%s: there is no test %s", variable, name)
+				t.Errorf("%s: there is no test %s", s.Name, name)
 			}
 		}
 	}
-	if len(settings) != len(contractVariables()) {
-		t.Errorf("%d settings, %d variables of the contract", len(settings), len(contractVariables()))
+	for name := range rows {
+		t.Errorf("docs/configuration.md has %s, which is no setting", name)
+	}
+	for name := range proof {
+		t.Errorf("tests are named for %s, which is no setting", name)
 	}
 }

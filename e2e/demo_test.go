@@ -3,10 +3,12 @@ package e2e
 import (
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
+	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -19,33 +21,61 @@ type demoRun struct {
 	envoyAdmin, egress string
 }
 
-// startDemo starts the demo and waits until its load runs.
-func startDemo(t *testing.T, args ...string) *demoRun {
+// startDemo starts the demo as a process, or what else a command is that runs it, and waits until its load runs.
+func startDemo(t *testing.T, cmd func(settings map[string]string) *exec.Cmd) *demoRun {
 	t.Helper()
-	path := envoytest.Path(t)
-	d := &demoRun{rig: &rig{t: t, settings: map[string]string{"NIGHTJAR_ENVOY_PATH": path, "NIGHTJAR_LOG_LEVEL": "debug"}}}
-	d.start(append([]string{"demo"}, args...)...)
-	d.within(2*patience, "the load runs", func() bool { return contains(d.nightjar.output(), "Load: ") })
+	d := &demoRun{rig: &rig{t: t, settings: map[string]string{
+		"NIGHTJAR_ENVOY_PATH": envoytest.Path(t), "NIGHTJAR_LOG_LEVEL": "debug", "TMPDIR": shortTempDir(t),
+		"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMIexample", "AWS_SESSION_TOKEN": "session-token-example",
+	}}}
+	d.startCommand(cmd(d.settings))
+	d.within(4*patience, "the load runs", func() bool { return contains(d.nightjar.output(), "Load: ") })
 	d.envoyAdmin = regexp.MustCompile(`http://(\S+)/clusters`).FindStringSubmatch(d.nightjar.output())[1]
 	d.egress = regexp.MustCompile(`curl http://(\S+)/orders`).FindStringSubmatch(d.nightjar.output())[1]
+	if !d.envoyLives() {
+		t.Fatal("its Envoy isn't found, so its end wouldn't be either")
+	}
 	return d
+}
+
+// demoCommand is `nightjar demo` with arguments.
+func demoCommand(args ...string) func(map[string]string) *exec.Cmd {
+	return func(settings map[string]string) *exec.Cmd {
+		return command(settings, append([]string{"demo"}, args...)...)
+	}
+}
+
+// goRunDemo is the README's first command, built as this test is, so that all but the link is there already.
+func goRunDemo(settings map[string]string) *exec.Cmd {
+	args := []string{"run"}
+	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		args = append(args, "-race")
+	}
+	cmd := exec.Command("go", append(args, "./cmd/nightjar", "demo")...)
+	cmd.Dir, cmd.Env = "..", os.Environ()
+	for name, value := range settings {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	return cmd
+}
+
+// envoyLives tells whether there is a process with the demo's bootstrap, which has Envoy's admin port.
+func (d *demoRun) envoyLives() bool {
+	d.t.Helper()
+	_, port, err := net.SplitHostPort(d.envoyAdmin)
+	must(d.t, err)
+	processes, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	must(d.t, err)
+	return slices.ContainsFunc(processes, func(p string) bool {
+		text, _ := os.ReadFile(p) // it may have ended
+		return strings.Contains(string(text), "envoy") && strings.Contains(string(text), "port_value: "+port)
+	})
 }
 
 // nothingLives waits until neither the demo's Envoy nor a backend is there any more.
 func (d *demoRun) nothingLives() {
 	d.t.Helper()
-	_, port, _ := net.SplitHostPort(d.envoyAdmin)
-	d.gone("its Envoy", func() bool {
-		processes, err := filepath.Glob("/proc/[0-9]*/cmdline")
-		must(d.t, err)
-		for _, p := range processes {
-			text, _ := os.ReadFile(p)
-			if strings.Contains(string(text), "envoy") && strings.Contains(string(text), "port_value: "+port) {
-				return false
-			}
-		}
-		return true
-	})
+	d.gone("its Envoy", func() bool { return !d.envoyLives() })
 	for _, address := range []string{d.envoyAdmin, d.egress, "127.91.1.1:32768", "127.91.2.1:3000"} {
 		d.gone(address, func() bool {
 			conn, err := net.DialTimeout("tcp", address, time.Second)
@@ -66,53 +96,74 @@ func (d *demoRun) gone(what string, condition func() bool) {
 	}
 }
 
-// The demos run one after another: they share the addresses of the demo's world.
+// TestDemo runs one demo after another: they share the addresses of the demo's world.
+func TestDemo(t *testing.T) { //nolint:tparallel // the demos share the addresses of their world
+	t.Parallel()
+	t.Run("once serves every request", demoOnce)
+	t.Run("ends cleanly on Ctrl-C", demoInterrupted)
+	t.Run("killed leaves nothing behind", demoKilled)
+	t.Run("its go run killed leaves nothing behind", demoGoRunKilled)
+}
 
-func TestDemoOnceServesEveryRequestAndKeepsSecrets(t *testing.T) {
-	d := startDemo(t, "--once", "--verbose")
-	<-d.done(3 * patience)
-	out := d.nightjar.output()
+func demoOnce(t *testing.T) {
+	d := startDemo(t, demoCommand("--once", "--verbose"))
+	d.ends(3 * patience)
+	out := d.nightjar.output() // the harness looks for secrets in it
 	if d.nightjar.err != nil || !regexp.MustCompile(`Summary: [0-9]{4,} sent, 0 failed; change to traffic: median [0-9]+ ms`).MatchString(out) {
 		t.Errorf("%v: %s", d.nightjar.err, tail(out, 5))
 	}
-	if !contains(out, "level=DEBUG") {
-		t.Error("no debug log")
-	}
-	for _, secret := range []string{"Signature", "AWS4-HMAC", "Authorization", "Security-Token", "SECRET", "Credential="} {
-		if contains(out, secret) {
-			t.Errorf("the log holds %q", secret)
+	for _, want := range []string{"level=DEBUG", "DescribeTasks", "deploy", "scale", "kill"} {
+		if !contains(out, want) {
+			t.Errorf("its output and debug log lack %q", want)
 		}
 	}
 	d.nothingLives()
 }
 
-// done is the end of the process, which must come in time.
-func (r *rig) done(most time.Duration) <-chan struct{} {
-	r.t.Helper()
-	select {
-	case <-r.nightjar.done:
-	case <-time.After(most):
-		r.t.Fatalf("it did not end in %s", most)
-	}
-	return r.nightjar.done
-}
-
-func TestDemoEndsCleanlyOnCtrlC(t *testing.T) {
-	d := startDemo(t)
+func demoInterrupted(t *testing.T) {
+	d := startDemo(t, demoCommand())
 	must(t, d.nightjar.cmd.Process.Signal(os.Interrupt))
-	<-d.done(patience)
+	d.ends(patience)
 	if d.nightjar.err != nil {
 		t.Errorf("exit status: %v", d.nightjar.err)
 	}
 	if !contains(d.nightjar.output(), "Summary: ") {
 		t.Error("no summary")
 	}
+	path := regexp.MustCompile(`Logs: (\S+)`).FindStringSubmatch(d.nightjar.output())
+	if path == nil {
+		t.Fatal("it doesn't name the file of its logs")
+	}
+	log, err := os.ReadFile(path[1])
+	must(t, err)
+	if !contains(string(log), "level=DEBUG") {
+		t.Error("no debug log")
+	}
+	keepsSecrets(t, string(log), d.settings)
 	d.nothingLives()
 }
 
-func TestDemoKilledLeavesNothingBehind(t *testing.T) {
-	d := startDemo(t)
-	must(t, d.nightjar.cmd.Process.Signal(syscall.SIGKILL))
-	<-d.done(patience)
+func demoKilled(t *testing.T) {
+	d := startDemo(t, demoCommand())
+	must(t, d.nightjar.cmd.Process.Kill())
+	d.ends(patience)
 	d.nothingLives()
+}
+
+// demoGoRunKilled kills the go command alone, which starts the demo and can't pass that on.
+func demoGoRunKilled(t *testing.T) {
+	d := startDemo(t, goRunDemo)
+	must(t, d.nightjar.cmd.Process.Kill())
+	d.ends(patience)
+	d.nothingLives()
+}
+
+// ends waits for the end of the process, which must come in time.
+func (r *rig) ends(most time.Duration) {
+	r.t.Helper()
+	select {
+	case <-r.nightjar.done:
+	case <-time.After(most):
+		r.t.Fatalf("it did not end in %s", most)
+	}
 }

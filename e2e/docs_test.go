@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -19,8 +20,9 @@ func readDoc(t *testing.T, path string) string {
 	return string(text)
 }
 
-func TestDocsLinksResolve(t *testing.T) {
-	t.Parallel()
+// docPages are the pages for people.
+func docPages(t *testing.T) []string {
+	t.Helper()
 	var pages []string
 	for _, pattern := range []string{"../*.md", "../docs/*.md", "../docs/adr/*.md"} {
 		found, err := filepath.Glob(pattern)
@@ -30,7 +32,12 @@ func TestDocsLinksResolve(t *testing.T) {
 	if len(pages) < 5 {
 		t.Fatalf("only %v", pages)
 	}
-	for _, page := range pages {
+	return pages
+}
+
+func TestDocsLinksResolve(t *testing.T) {
+	t.Parallel()
+	for _, page := range docPages(t) {
 		for _, m := range regexp.MustCompile(`\]\(([^)#]+)[^)]*\)`).FindAllStringSubmatch(readDoc(t, page), -1) {
 			if strings.Contains(m[1], "://") {
 				continue
@@ -64,14 +71,76 @@ func TestDocsReadmeSaysWhatIsTrue(t *testing.T) {
 	if got := document.Statement[0]; !slices.Equal(got.Action, want) || got.Effect != "Allow" || len(document.Statement) != 1 {
 		t.Errorf("the policy is %+v, want the five permissions", document)
 	}
-	known := map[string]bool{}
+}
+
+func TestDocsNameOnlyVariablesThatExist(t *testing.T) {
+	t.Parallel()
+	// The SDK's, the ECS agent's, the linker's and this package's own.
+	known := map[string]bool{
+		"AWS_DEFAULT_REGION": true, "AWS_ENDPOINT_URL": true, "AWS_ENDPOINT_URL_ECS": true, "AWS_ENDPOINT_URL_EC2": true,
+		"ECS_INSTANCE_ATTRIBUTES": true, "ECS_CONTAINER_METADATA_URI_V4": true,
+	}
 	for _, s := range config.Settings() {
 		known[s.Name] = true
 	}
 	number := regexp.MustCompile(`_[0-9]+$`)
-	for _, name := range regexp.MustCompile(`\b(?:SERVICE|EGRESS|INGRESS|NIGHTJAR|CONTAINER)_[A-Z_0-9]+`).FindAllString(readme, -1) {
-		if !known[number.ReplaceAllString(name, "_X")] {
-			t.Errorf("the README names %s, which is no setting", name)
+	for _, page := range docPages(t) {
+		// Names in code, or with the beginning of ours.
+		for _, m := range regexp.MustCompile("`([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)`|\\b((?:SERVICE|CONTAINER|EGRESS|INGRESS|NIGHTJAR)_[A-Z_0-9]+)").
+			FindAllStringSubmatch(readDoc(t, page), -1) {
+			if name := m[1] + m[2]; !known[number.ReplaceAllString(name, "_X")] {
+				t.Errorf("%s names %s, which is no setting", page, name)
+			}
+		}
+	}
+}
+
+// commandLines finds calls of nightjar in a document, as code or in a line that is indented so, with their arguments.
+func commandLines(text string, indent int) [][]string {
+	var calls [][]string
+	pattern := fmt.Sprintf("(?m)(?:`|^ {%d}|go run \\./cmd/|\\$\\()nightjar((?: +[^ `\"\n)]+)+)", indent)
+	for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+		calls = append(calls, strings.Fields(m[1]))
+	}
+	return calls
+}
+
+func TestDocsShowOnlyCommandsAndFlagsThatExist(t *testing.T) {
+	t.Parallel()
+	r := &trial{T: t, rig: &rig{t: t}}
+	help := map[string]string{}
+	overview, _, _ := r.try([]string{"--help"})
+	for _, m := range regexp.MustCompile(`(?m)^  ([a-z]+) `).FindAllStringSubmatch(overview, -1) {
+		help[m[1]], _, _ = r.try([]string{m[1], "--help"})
+	}
+	calls := map[string][][]string{"--help": commandLines(overview, 2)}
+	for name, text := range help {
+		calls[name+" --help"] = commandLines(text, 2)
+	}
+	for _, page := range docPages(t) {
+		calls[page] = commandLines(readDoc(t, page), 4)
+	}
+	seen := map[string]bool{}
+	for where := range calls {
+		for _, call := range calls[where] {
+			of := help[call[0]]
+			if call[0] == "--help" || call[0] == "COMMAND" { // nightjar COMMAND --help
+				of = overview
+			}
+			seen[call[0]] = true
+			if of == "" {
+				t.Errorf("%s: there is no command nightjar %s", where, call[0])
+			}
+			for _, flag := range call[1:] {
+				if strings.HasPrefix(flag, "--") && flag != "--help" && !strings.Contains(of, "\n  "+flag+" ") {
+					t.Errorf("%s: nightjar %s has no flag %s", where, call[0], flag)
+				}
+			}
+		}
+	}
+	for _, name := range []string{"demo", "sim", "render", "bootstrap", "ready", "--help"} {
+		if !seen[name] {
+			t.Errorf("nothing shows nightjar %s; is the search broken?", name)
 		}
 	}
 }
@@ -90,7 +159,7 @@ func TestDocsHelpHasAnExampleForEveryCommand(t *testing.T) {
 	for _, m := range commands {
 		help, stderr, status := r.try([]string{m[1], "--help"})
 		later := strings.Contains(help, "not in this version yet")
-		if status != 0 || stderr != "" || !later && !strings.Contains(help, "Example") {
+		if status != 0 || stderr != "" || !strings.Contains(help, "\nExample") {
 			t.Errorf("%s --help: status %d\n%s%s", m[1], status, help, stderr)
 		}
 		if later {

@@ -169,7 +169,13 @@ func (r *rig) startNightjar() {
 // start starts a command of nightjar; its log is shown where the test fails.
 func (r *rig) start(args ...string) {
 	r.t.Helper()
-	p := &process{done: make(chan struct{}), cmd: command(r.settings, args...)}
+	r.startCommand(command(r.settings, args...))
+}
+
+// startCommand is start for any command that runs nightjar.
+func (r *rig) startCommand(cmd *exec.Cmd) {
+	r.t.Helper()
+	p := &process{done: make(chan struct{}), cmd: cmd}
 	p.cmd.Stdout, p.cmd.Stderr = p, p
 	if err := p.cmd.Start(); err != nil {
 		r.t.Fatal(err)
@@ -179,10 +185,27 @@ func (r *rig) start(args ...string) {
 	r.t.Cleanup(func() {
 		_ = p.cmd.Process.Kill()
 		<-p.done
+		keepsSecrets(r.t, p.output(), r.settings)
 		if r.t.Failed() {
 			r.t.Logf("nightjar's log:\n%s", tail(p.output(), 40))
 		}
 	})
+}
+
+// keepsSecrets checks that a log has no credential, and nothing of a signed request that stands for one.
+func keepsSecrets(t testing.TB, log string, settings map[string]string) {
+	t.Helper()
+	secrets := []string{"Signature=", "AWS4-HMAC", "Authorization:", "X-Amz-Security-Token", "Credential="}
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"} {
+		if settings[name] != "" {
+			secrets = append(secrets, settings[name])
+		}
+	}
+	for _, secret := range secrets {
+		if i := strings.Index(strings.ToLower(log), strings.ToLower(secret)); i >= 0 {
+			t.Errorf("the log holds %q: …%s…", secret, log[max(0, i-100):min(len(log), i+100)])
+		}
+	}
 }
 
 func tail(text string, lines int) string {
@@ -335,6 +358,17 @@ func (r *rig) status() admin.Report {
 		r.t.Fatal(err)
 	}
 	return report
+}
+
+// service is what the status has of a service ECS-CLUSTER/NAME and what else its name in the mesh has.
+func (r *rig) service(name string) admin.Service {
+	r.t.Helper()
+	services := r.status().Services
+	i := slices.IndexFunc(services, func(s admin.Service) bool { return s.Name == name })
+	if i < 0 {
+		r.t.Fatalf("the status has no service %s", name)
+	}
+	return services[i]
 }
 
 // admin gets a path of nightjar's admin address.

@@ -24,7 +24,7 @@ func TestAnAmbiguousContainerAnswers503AndNamesCandidatesAndVariable(t *testing.
 	r.waitStatus("/pair", http.StatusServiceUnavailable)
 	want := []string{"web:8080", "basket:9090", "SERVICE_CONTAINER_1 or SERVICE_PORT_1"}
 	r.eventually("status and log name candidates and variable", func() bool {
-		problem, log := r.status().Services[1].Problem, r.nightjar.output()
+		problem, log := r.service("c1/pair").Problem, r.nightjar.output()
 		for _, w := range want {
 			if !contains(problem, w) || !contains(log, w) {
 				return false

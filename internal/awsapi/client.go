@@ -15,7 +15,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	sdkecs "github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/smithy-go/logging"
-	"github.com/aws/smithy-go/middleware"
 )
 
 const (
@@ -69,7 +68,6 @@ func New(ctx context.Context, o Options) (*Client, error) {
 		config.WithRetryer(func() aws.Retryer {
 			return retry.NewStandard(func(s *retry.StandardOptions) { s.MaxAttempts, s.MaxBackoff = tries, maxBackoff })
 		}),
-		config.WithAPIOptions([]func(*middleware.Stack) error{o.middleware}),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("reading the AWS settings (AWS_* variables and the profile): %w", err)
@@ -77,7 +75,10 @@ func New(ctx context.Context, o Options) (*Client, error) {
 	if o.Transport != nil {
 		cfg.HTTPClient = &http.Client{Transport: o.Transport, Timeout: tryTimeout}
 	}
+	// From here on and not above, as fetching credentials is none of the calls that are paid for and counted.
 	cfg.HTTPClient = guarded{cfg.HTTPClient}
+	cfg.APIOptions = append(cfg.APIOptions, o.middleware)
+	cfg.Credentials = credentials{cfg.Credentials}
 	ecsClient, ec2Client := sdkecs.NewFromConfig(cfg), ec2.NewFromConfig(cfg)
 	return &Client{
 		listTasks: ecsClient.ListTasks, describeTasks: ecsClient.DescribeTasks, describeServices: ecsClient.DescribeServices,

@@ -1,6 +1,9 @@
 package awsapi
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
@@ -17,23 +20,29 @@ func service(s types.Service) ecs.Service {
 	if s.DeploymentController != nil {
 		r.Controller = string(s.DeploymentController.Type)
 	}
-	for _, l := range s.LoadBalancers {
-		r.Targets = append(r.Targets, ecs.Target{Container: aws.ToString(l.ContainerName), Port: port(l.ContainerPort)})
-	}
-	for _, g := range s.ServiceRegistries {
-		p := port(g.ContainerPort)
-		if p == 0 {
-			p = port(g.Port)
-		}
-		r.Targets = append(r.Targets, ecs.Target{Container: aws.ToString(g.ContainerName), Port: p})
-	}
+	r.Targets = targets(s.LoadBalancers, s.ServiceRegistries)
+	primary := slices.ContainsFunc(s.TaskSets, isPrimary)
 	for _, set := range s.TaskSets {
 		r.TaskSets = append(r.TaskSets, ecs.TaskSet{ID: aws.ToString(set.Id), Status: aws.ToString(set.Status)})
-		for _, l := range set.LoadBalancers {
-			r.Targets = append(r.Targets, ecs.Target{Container: aws.ToString(l.ContainerName), Port: port(l.ContainerPort)})
+		if !primary || isPrimary(set) { // what another set names says nothing of the tasks that serve
+			r.Targets = append(r.Targets, targets(set.LoadBalancers, set.ServiceRegistries)...)
 		}
 	}
 	return r
+}
+
+func isPrimary(set types.TaskSet) bool { return aws.ToString(set.Status) == "PRIMARY" }
+
+// targets are the container ports that target groups and registries name.
+func targets(groups []types.LoadBalancer, registries []types.ServiceRegistry) []ecs.Target {
+	var found []ecs.Target
+	for _, g := range groups {
+		found = append(found, ecs.Target{Container: aws.ToString(g.ContainerName), Port: port(g.ContainerPort)})
+	}
+	for _, g := range registries {
+		found = append(found, ecs.Target{Container: aws.ToString(g.ContainerName), Port: cmp.Or(port(g.ContainerPort), port(g.Port))})
+	}
+	return found
 }
 
 func task(t types.Task) ecs.Task {

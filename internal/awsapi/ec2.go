@@ -2,6 +2,7 @@ package awsapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -29,12 +30,17 @@ func (c *Client) InstanceAddrs(ctx context.Context, ids []string) (map[string]ec
 			if err != nil {
 				return nil, explain(permission, "the addresses of instances", err)
 			}
+			last := aws.ToString(out.NextToken) == ""
+			if last && out.Reservations == nil { // AWS's empty answer has an empty reservationSet; the SDK takes any XML
+				return nil, explain(permission, "the addresses of instances", errors.New("the answer is not a list of instances: is "+
+					"there a proxy or a wrong AWS_ENDPOINT_URL in the way?"))
+			}
 			for _, reservation := range out.Reservations {
 				for _, i := range reservation.Instances {
 					found[aws.ToString(i.InstanceId)] = instanceAddr(i)
 				}
 			}
-			if aws.ToString(out.NextToken) == "" {
+			if last {
 				return found, nil
 			}
 			in.NextToken = out.NextToken
@@ -46,6 +52,9 @@ func (c *Client) InstanceAddrs(ctx context.Context, ids []string) (map[string]ec
 func instanceAddr(i types.Instance) ecs.InstanceAddr {
 	addr := ecs.InstanceAddr{IPv4: parseAddr(i.PrivateIpAddress), IPv6: parseAddr(i.Ipv6Address)}
 	for _, card := range i.NetworkInterfaces {
+		if card.Attachment != nil && aws.ToInt32(card.Attachment.DeviceIndex) != 0 {
+			continue // the interface of an awsvpc task on this instance
+		}
 		for _, v6 := range card.Ipv6Addresses {
 			if !addr.IPv6.IsValid() {
 				addr.IPv6 = parseAddr(v6.Ipv6Address)
@@ -55,10 +64,11 @@ func instanceAddr(i types.Instance) ecs.InstanceAddr {
 	return addr
 }
 
-// parseAddr reads an address; what is none is the zero Addr.
+// parseAddr reads an address that something can be sent to; what is none is the zero Addr.
 func parseAddr(text *string) netip.Addr {
 	addr, err := netip.ParseAddr(aws.ToString(text))
-	if err != nil {
+	addr = addr.Unmap()
+	if err != nil || addr.IsUnspecified() || addr.IsMulticast() || addr.Zone() != "" {
 		return netip.Addr{}
 	}
 	return addr

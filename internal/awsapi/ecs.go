@@ -2,6 +2,7 @@ package awsapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -34,12 +35,13 @@ func (c *Client) Services(ctx context.Context, cluster string, names []string) (
 		if err != nil {
 			return nil, explain(permission, what, err)
 		}
-		if err := complete(permission, what, len(batch), len(out.Services), out.Failures); err != nil {
+		named := slices.DeleteFunc(out.Services, func(s types.Service) bool { return aws.ToString(s.ServiceName) == "" })
+		if err := complete(permission, what, len(batch), len(named), out.Failures); err != nil {
 			return nil, err
 		}
-		found := make(map[string]ecs.Service, len(out.Services))
-		for _, s := range out.Services {
-			found[aws.ToString(s.ServiceName)] = service(s)
+		found := make(map[string]ecs.Service, len(named))
+		for _, s := range named {
+			found[*s.ServiceName] = service(s)
 		}
 		return found, nil
 	})
@@ -56,8 +58,13 @@ func (c *Client) ServiceTasks(ctx context.Context, cluster, service string) ([]s
 		if err != nil {
 			return nil, explain(permission, what, err)
 		}
+		last := aws.ToString(out.NextToken) == ""
+		if last && out.TaskArns == nil || slices.Contains(out.TaskArns, "") { // AWS's empty list is []
+			return nil, explain(permission, what, errors.New("the answer is not a list of tasks: is there a proxy or a wrong "+
+				"AWS_ENDPOINT_URL in the way?"))
+		}
 		arns = append(arns, out.TaskArns...)
-		if aws.ToString(out.NextToken) == "" { // a page may be short or empty, and yet have a token
+		if last { // a page may be short or empty, and yet have a token
 			slices.Sort(arns)
 			return slices.Compact(arns), nil
 		}
@@ -95,12 +102,15 @@ func (c *Client) ContainerInstances(ctx context.Context, cluster string, arns []
 		if err != nil {
 			return nil, explain(permission, what, err)
 		}
-		if err := complete(permission, what, len(batch), len(out.ContainerInstances), out.Failures); err != nil {
+		named := slices.DeleteFunc(out.ContainerInstances, func(i types.ContainerInstance) bool {
+			return aws.ToString(i.ContainerInstanceArn) == ""
+		})
+		if err := complete(permission, what, len(batch), len(named), out.Failures); err != nil {
 			return nil, err
 		}
-		found := make(map[string]ecs.ContainerInstance, len(out.ContainerInstances))
-		for _, i := range out.ContainerInstances {
-			found[aws.ToString(i.ContainerInstanceArn)] = containerInstance(i)
+		found := make(map[string]ecs.ContainerInstance, len(named))
+		for _, i := range named {
+			found[*i.ContainerInstanceArn] = containerInstance(i)
 		}
 		return found, nil
 	})

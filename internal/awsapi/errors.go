@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/smithy-go"
 
 	"github.com/groboclown/nightjar-mesh/internal/ecs"
@@ -25,21 +25,25 @@ const (
 // resultOf classifies an error by AWS's code: throttles are not modelled, so there are no types to go by.
 func resultOf(err error) string {
 	var api smithy.APIError
+	var missing noCredentials
 	switch {
 	case err == nil:
 		return resultOK
+	case errors.As(err, &missing):
+		return resultCredentials
 	case !errors.As(err, &api):
 		return resultError
+	case retry.ThrottleErrorCode{Codes: retry.DefaultThrottleErrorCodes}.IsErrorThrottle(err).Bool():
+		return resultThrottled
 	}
 	switch api.ErrorCode() {
-	case "ThrottlingException", "Throttling", "RequestLimitExceeded", "TooManyRequestsException", "RequestThrottled":
-		return resultThrottled
 	case "AccessDeniedException", "AccessDenied", "UnauthorizedOperation", "UnauthorizedAccess":
 		return resultDenied
 	case "ClusterNotFoundException", "ServiceNotFoundException", "ServiceNotActiveException":
 		return resultNotFound
 	case "ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId", "UnrecognizedClientException",
-		"AuthFailure", "InvalidSignatureException", "SignatureDoesNotMatch", "IncompleteSignature":
+		"AuthFailure", "InvalidSignatureException", "SignatureDoesNotMatch", "IncompleteSignature", "IncompleteSignatureException",
+		"MissingAuthenticationToken", "MissingAuthenticationTokenException":
 		return resultCredentials
 	default:
 		return resultError
@@ -50,7 +54,11 @@ func resultOf(err error) string {
 func explain(permission, what string, err error) error {
 	asked := fmt.Sprintf("asking AWS for %s (%s)", what, permission)
 	var api smithy.APIError
-	if !errors.As(err, &api) {
+	var missing noCredentials
+	switch {
+	case errors.As(err, &missing):
+		return fmt.Errorf("%s: %w", asked, missing)
+	case !errors.As(err, &api):
 		return fmt.Errorf("%s: %w", asked, withoutAnswer(err))
 	}
 	said := fmt.Sprintf("%s: %.300s", api.ErrorCode(), api.ErrorMessage())
@@ -61,9 +69,9 @@ func explain(permission, what string, err error) error {
 		return fmt.Errorf("%s: %w: add %s to the policy of the task role (not the execution role): %s", asked, ecs.ErrDenied, permission, said)
 	case resultNotFound:
 		return fmt.Errorf("%s: %w: %s", asked, ecs.ErrNotFound, said)
-	case resultCredentials:
+	case resultCredentials: // without AWS's words: they may repeat the request with its token and signature
 		return fmt.Errorf("%s: AWS does not accept the credentials: renew them if they are set by hand, and look at the machine's clock: %s",
-			asked, said)
+			asked, api.ErrorCode())
 	default:
 		return fmt.Errorf("%s: %s", asked, said)
 	}
@@ -76,8 +84,6 @@ func withoutAnswer(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("no answer in time: %w", err)
-	case strings.Contains(err.Error(), "get identity"), strings.Contains(err.Error(), "refresh cached credentials"):
-		return fmt.Errorf("no AWS credentials: give the task definition a task role (taskRoleArn): %w", err)
 	case errors.As(err, &dns):
 		return fmt.Errorf("the name %s can't be resolved: look at AWS_REGION, AWS_ENDPOINT_URL and the VPC's DNS: %w", dns.Name, err)
 	case errors.As(err, &network):

@@ -33,7 +33,7 @@ func (g guarded) Do(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	kind := resp.Header.Get("Content-Type")
-	if resp.StatusCode == http.StatusOK && !strings.Contains(kind, "json") && !strings.Contains(kind, "xml") {
+	if resp.StatusCode/100 == 2 && !strings.Contains(kind, "json") && !strings.Contains(kind, "xml") {
 		_ = resp.Body.Close()
 		return nil, fmt.Errorf("the answer of %s is %.60q and not AWS's: is there a proxy or a wrong AWS_ENDPOINT_URL in the way?",
 			r.URL.Host, kind)

@@ -3,10 +3,12 @@ package awsapi
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // middleware pays for every try, so it stands behind the SDK's retryer; and before the signature, which must be fresh.
@@ -32,6 +34,20 @@ func (o *Options) try(
 	}
 	o.Observer.Called(action, result, took)
 	o.Log.LogAttrs(ctx, slog.LevelDebug, "called AWS",
-		slog.String("action", action), slog.String("result", result), slog.Duration("took", took))
+		slog.String("action", action), slog.String("result", result), slog.Duration("took", took), slog.String("attempt", attempt(in.Request)))
 	return out, metadata, err
+}
+
+// attempt is which try of its call a request is, counted from 1, as the SDK's retryer tells AWS.
+func attempt(request any) string {
+	r, ok := request.(*smithyhttp.Request)
+	if !ok {
+		return ""
+	}
+	for part := range strings.SplitSeq(r.Header.Get("Amz-Sdk-Request"), "; ") {
+		if n, found := strings.CutPrefix(part, "attempt="); found {
+			return n
+		}
+	}
+	return ""
 }

@@ -6,11 +6,13 @@ import (
 )
 
 // later is a command of the contract that this version doesn't have. It says so, and what serves in the meantime.
-func later(name, summary, meanwhile string) command {
+func later(name, summary, meanwhile, example string) command {
 	return command{
 		name:    name,
 		summary: summary + " (not in this version yet)",
-		help:    func() string { return "This version doesn't have it yet. " + meanwhile },
+		help: func() string {
+			return "This version doesn't have it yet. " + meanwhile + "\n\nExample, meanwhile:\n  " + example
+		},
 		run: func(context.Context, *call) error {
 			return usageError{fmt.Errorf("this version doesn't have the command yet. %s", meanwhile)}
 		},
@@ -22,15 +24,16 @@ func commands() []command {
 	return []command{
 		serveCommand(),
 		later("check", "try everything that a run needs, and say what to mend",
-			"Meanwhile `nightjar render` reads AWS once with your settings and says what is wrong."),
+			"Meanwhile `nightjar render` reads AWS once with your settings and says what is wrong.", "nightjar render"),
 		later("explain", "every task of every service: target or not, and why",
-			"Meanwhile GET /api/status of a running nightjar lists excluded tasks with the reason."),
+			"Meanwhile GET /api/status of a running nightjar lists excluded tasks with the reason.",
+			"curl http://127.0.0.1:9903/api/status"),
 		renderCommand(),
 		bootstrapCommand(),
 		later("status", "what a running nightjar knows",
-			"Meanwhile GET /api/status at NIGHTJAR_ADMIN_LISTEN tells it."),
+			"Meanwhile GET /api/status at NIGHTJAR_ADMIN_LISTEN tells it.", "curl http://127.0.0.1:9903/api/status"),
 		later("envoy", "run Envoy as a child that drains on SIGTERM",
-			"Meanwhile start Envoy with the YAML that `nightjar bootstrap` prints."),
+			"Meanwhile start Envoy with the YAML that `nightjar bootstrap` prints.", `envoy --config-yaml "$(nightjar bootstrap)"`),
 		readyCommand(),
 		demoCommand(),
 		simCommand(),

@@ -15,7 +15,7 @@ import (
 func (c *call) settings(ctx context.Context, purpose config.Purpose) (*config.Config, error) {
 	in := config.Input{Purpose: purpose, Env: c.env}
 	var warnings []string
-	if uri := c.env[taskmeta.URIVariable]; uri != "" {
+	if uri := c.env[taskmeta.URIVariable]; uri != "" && purpose != config.ToAsk { // a health check has no time for it
 		task, err := taskmeta.Fetch(ctx, uri)
 		if err != nil {
 			warnings = append(warnings, err.Error()+"; going on as without it: network mode awsvpc, no own ECS cluster")

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,81 +15,149 @@ const maxEntries = 10_000
 
 // entries reads SERVICE_*_X from 1 to the first index without a SERVICE_ARN_X, and the egress listener.
 func (l *loader) entries() {
+	l.ownCluster = l.readOwnCluster()
 	count := 0
 	for count < maxEntries && l.Env["SERVICE_ARN_"+strconv.Itoa(count+1)] != "" {
 		count++
 		l.entry(strconv.Itoa(count))
 	}
-	l.warnBeyond(count)
+	if beyond := "SERVICE_ARN_" + strconv.Itoa(maxEntries+1); count == maxEntries && l.Env[beyond] != "" {
+		l.mistake(beyond, fmt.Sprintf("at most %d services can be given", maxEntries))
+	} else {
+		l.warnUnread(count)
+	}
 	if count == 0 {
 		l.mistake("SERVICE_ARN_1", "needed, with SERVICE_PATH_1 and EGRESS_LISTEN_PORT: without a service there is nothing to do")
 		return
 	}
-	port := l.port("EGRESS_LISTEN_PORT")
-	if l.Env["EGRESS_LISTEN_PORT"] == "" {
-		l.mistake("EGRESS_LISTEN_PORT", "needed: the services of SERVICE_ARN_X are reached through it")
-	}
-	host, err := netip.ParseAddr(l.value("EGRESS_LISTEN_ADDRESS"))
-	if err != nil || host.Zone() != "" {
-		l.mistake("EGRESS_LISTEN_ADDRESS", "want an IP address, such as 127.0.0.1")
-		return
-	}
-	l.config.Egress = netip.AddrPortFrom(host, port)
+	l.egress()
 }
 
-// entry reads what one index says.
+// entry reads what one index says. Only a good one counts for what is found when all are compared.
 func (l *loader) entry(x string) {
-	arn, err := serviceARN(l.value("SERVICE_ARN_" + x))
-	if err != nil {
-		l.mistake("SERVICE_ARN_"+x, err.Error())
-	}
-	e := Entry{Origin: "SERVICE_PATH_" + x, Path: l.value("SERVICE_PATH_" + x)}
+	arn, known := l.service(x)
+	e := Entry{Origin: "SERVICE_PATH_" + x, Path: l.path(x)}
 	e.Ref = mesh.ServiceRef{
-		Cluster: l.clusterOf(x, arn), Service: arn.Service, ServiceVar: "SERVICE_ARN_" + x,
+		Cluster: l.clusterOf(x, arn, known), Service: arn.Service, ServiceVar: "SERVICE_ARN_" + x,
 		Container: l.name("SERVICE_CONTAINER_" + x), ContainerVar: "SERVICE_CONTAINER_" + x,
 		Port: l.port("SERVICE_PORT_" + x), PortVar: "SERVICE_PORT_" + x,
 	}
-	if e.Path == "" {
-		l.mistake(e.Origin, fmt.Sprintf("needed: the URL path of SERVICE_ARN_%s, with a leading \"/\"", x))
-		return
+	if e.Path != "" && e.Ref.Cluster != "" && known {
+		l.config.Entries = append(l.config.Entries, e)
 	}
-	if err := checkPath(e.Path); err != nil {
-		l.mistake(e.Origin, err.Error())
-		return
-	}
-	l.config.Entries = append(l.config.Entries, e)
 }
 
-// warnBeyond names the variables that are set beyond the last index that counts.
-func (l *loader) warnBeyond(count int) {
+// service reads the ARN or name of a service; a name alone leaves all else of the ARN empty.
+func (l *loader) service(x string) (arn ServiceARN, known bool) {
+	variable := "SERVICE_ARN_" + x
+	text := l.value(variable)
+	if !strings.HasPrefix(text, "arn:") {
+		if !validName(text) {
+			l.mistake(variable, "want "+serviceShape+", or the service's name")
+			return ServiceARN{}, false
+		}
+		return ServiceARN{Service: text}, true
+	}
+	arn, err := ParseServiceARN(text)
+	if err != nil {
+		l.mistake(variable, err.Error())
+		return ServiceARN{}, false
+	}
+	l.arns = append(l.arns, placed{variable, arn.Region, arn.Account})
+	return arn, true
+}
+
+// path reads the path of a service, "" where it is missing or wrong.
+func (l *loader) path(x string) string {
+	variable := "SERVICE_PATH_" + x
+	p := l.value(variable)
+	if p == "" {
+		l.mistake(variable, fmt.Sprintf("needed: the URL path of SERVICE_ARN_%s, with a leading \"/\"", x))
+		return ""
+	}
+	if err := checkPath(p); err != nil {
+		l.mistake(variable, err.Error())
+		return ""
+	}
+	return p
+}
+
+// name reads the name of a container.
+func (l *loader) name(variable string) string {
+	v := l.value(variable)
+	if v != "" && !validName(v) {
+		l.mistake(variable, "want a container's name: letters, digits, hyphens and underscores, at most 255")
+		return ""
+	}
+	return v
+}
+
+// clusterOf finds the ECS cluster of a service: its own variable, else its ARN's, else CLUSTER, else the own task's.
+func (l *loader) clusterOf(x string, arn ServiceARN, known bool) string {
+	variable := "SERVICE_CLUSTER_" + x
+	if v := l.value(variable); v != "" {
+		return l.givenCluster(variable, v, arn)
+	}
+	if arn.Cluster != "" || !known {
+		return arn.Cluster
+	}
+	switch own := l.ownCluster; {
+	case own.region != "":
+		l.arns = append(l.arns, placed{"CLUSTER", own.region, own.account})
+	case own.name == "" && !l.wrong["CLUSTER"]:
+		l.mistake(variable, fmt.Sprintf(
+			"needed, or CLUSTER: SERVICE_ARN_%s is without an ECS cluster, and no task metadata endpoint tells it", x))
+	}
+	return l.ownCluster.name
+}
+
+// givenCluster reads SERVICE_CLUSTER_X, which must not contradict the service's ARN.
+func (l *loader) givenCluster(variable, text string, arn ServiceARN) string {
+	c, err := parseCluster(text)
+	switch {
+	case err != nil:
+		l.mistake(variable, err.Error())
+	case arn.Cluster != "" && arn.Cluster != c.name:
+		l.mistake(variable, fmt.Sprintf("the service's ARN says that the ECS cluster is %s; unset this one, or mend the ARN", arn.Cluster))
+	case arn.Region != "" && c.region != "" && (c.region != arn.Region || c.account != arn.Account):
+		l.mistake(variable, fmt.Sprintf("the service's ARN is of %s, account %s; unset this one, or mend the ARN", arn.Region, arn.Account))
+	case c.region != "":
+		l.arns = append(l.arns, placed{variable, c.region, c.account})
+	}
+	return c.name
+}
+
+// readOwnCluster reads CLUSTER, else asks the own task.
+func (l *loader) readOwnCluster() clusterRef {
+	if v := l.value("CLUSTER"); v != "" {
+		c, err := parseCluster(v)
+		if err != nil {
+			l.mistake("CLUSTER", err.Error())
+		}
+		return c
+	}
+	if l.Task != nil {
+		return clusterRef{name: l.Task.ClusterName()}
+	}
+	return clusterRef{}
+}
+
+// warnUnread names the variables with an index that doesn't count.
+func (l *loader) warnUnread(count int) {
 	for _, name := range slices.Sorted(maps.Keys(l.Env)) {
 		generic := genericName(name)
-		s, ours := l.table[generic]
-		if !ours || !s.Indexed() || s.Part > ThisPart || l.Env[name] == "" || generic == name {
+		if s, ours := l.table[generic]; !ours || !s.Indexed() || s.Part > ThisPart || l.Env[name] == "" {
 			continue
 		}
-		_, number, _ := cutLast(name, "_")
-		if n, err := strconv.Atoi(number); err != nil || n < 1 || n > count {
-			l.warn("%s is ignored: SERVICE_ARN_%d is not set, and counting stops there", clip(name), count+1)
+		head, number, _ := cutLast(name, "_")
+		n, err := strconv.Atoi(number)
+		switch {
+		case generic == name || n == 0 && err == nil:
+			l.warn("%s is ignored: X counts from 1; did you mean %s_1?", printable(name), head)
+		case number[0] == '0':
+			l.warn("%s is ignored: want the number without a leading 0", printable(name))
+		case err != nil || n > count:
+			l.warn("%s is ignored: SERVICE_ARN_%d is not set, and counting stops there", printable(name), count+1)
 		}
 	}
-}
-
-// arns are the service ARNs by variable, without those that are wrong and those given by name.
-func (l *loader) arns() map[string]ServiceARN {
-	all := map[string]ServiceARN{}
-	for x := 1; x <= maxEntries; x++ {
-		variable := "SERVICE_ARN_" + strconv.Itoa(x)
-		text := l.Env[variable]
-		if text == "" {
-			break
-		}
-		if !strings.HasPrefix(text, "arn:") || len(text) > maxValue {
-			continue
-		}
-		if arn, err := ParseServiceARN(text); err == nil {
-			all[variable] = arn
-		}
-	}
-	return all
 }

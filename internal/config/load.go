@@ -1,16 +1,10 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
-
-	"github.com/groboclown/nightjar-mesh/internal/mesh"
 )
 
 // maxValue bounds a value, in bytes.
@@ -21,35 +15,53 @@ type loader struct {
 	Input
 	config   *Config
 	mistakes Mistakes
-	table    map[string]Setting
+	// wrong has the variables with a mistake.
+	wrong map[string]bool
+	table map[string]Setting
+	// ownCluster is the own ECS cluster, from CLUSTER or the own task.
+	ownCluster clusterRef
+	// arns are what ARNs say of Region and account, in the order of their variables.
+	arns []placed
+}
+
+// placed is the place that an ARN is of.
+type placed struct {
+	variable, region, account string
 }
 
 // Load reads the settings. Its error is of type Mistakes: all of them at once.
 func Load(in Input) (*Config, error) {
-	l := &loader{Input: in, config: &Config{}, table: map[string]Setting{}}
+	l := &loader{Input: in, config: &Config{}, wrong: map[string]bool{}, table: map[string]Setting{}}
 	for _, s := range Settings() {
 		l.table[s.Name] = s
 	}
 	l.task()
-	l.listeners()
+	l.checkNames()
+	l.addresses()
 	if in.Purpose == ToServe {
-		l.checkNames()
 		l.limits()
 		l.entries()
-		l.region()
-		l.conflicts()
+		l.accounts()
+		l.routeConflicts()
+		l.addressConflicts()
 	}
-	if len(l.mistakes) > 0 {
+	if in.Purpose != ToAsk {
+		l.region()
+	}
+	if len(l.mistakes.List) > 0 {
+		l.mistakes.Warnings = l.config.Warnings
 		return nil, l.mistakes
 	}
 	return l.config, nil
 }
 
+// mistake notes what is wrong with a variable. The first of a variable counts: what follows is often only its shadow.
 func (l *loader) mistake(variable, problem string) {
-	m := Mistake{Variable: clip(variable), Value: clip(l.Env[variable]), Problem: problem}
-	if !slices.Contains(l.mistakes, m) {
-		l.mistakes = append(l.mistakes, m)
+	if l.wrong[variable] {
+		return
 	}
+	l.wrong[variable] = true
+	l.mistakes.List = append(l.mistakes.List, Mistake{Variable: printable(variable), Value: cut(l.Env[variable]), Problem: problem})
 }
 
 func (l *loader) warn(format string, args ...any) {
@@ -101,46 +113,6 @@ func (l *loader) task() {
 	}
 }
 
-// listeners reads the addresses.
-func (l *loader) listeners() {
-	c := l.config
-	c.Admin = l.address("NIGHTJAR_ADMIN_LISTEN")
-	host, _ := netip.ParseAddr(l.modeDefault(adminAddress))
-	c.EnvoyAdmin = netip.AddrPortFrom(host, l.port("ENVOY_ADMIN_PORT"))
-	if l.Purpose == ToAsk {
-		return
-	}
-	c.XDS = l.address("NIGHTJAR_XDS_LISTEN")
-	if l.Purpose == ToDial && unspecified(c.XDS.Host) {
-		if c.Mode == "bridge" {
-			l.mistake("NIGHTJAR_XDS_LISTEN", "Envoy dials this address, and in bridge mode containers share no loopback: "+
-				"want nightjar's container name (nightjar:"+strconv.Itoa(int(c.XDS.Port))+" with links) or unix:/shared/xds.sock")
-		}
-		c.XDS.Host = "127.0.0.1"
-	}
-}
-
-func (l *loader) address(name string) Address {
-	a, err := parseAddress(l.value(name))
-	if err != nil {
-		l.mistake(name, err.Error())
-	}
-	return a
-}
-
-// port reads a port; 0 where it isn't set or wrong.
-func (l *loader) port(name string) uint16 {
-	text := l.value(name)
-	if text == "" {
-		return 0
-	}
-	port, err := parsePort(text)
-	if err != nil {
-		l.mistake(name, err.Error())
-	}
-	return port
-}
-
 // limits reads the pace, the budget, the log and the path of Envoy.
 func (l *loader) limits() {
 	c := l.config
@@ -174,139 +146,4 @@ func (l *loader) number(name string, low, high int) int {
 		return low
 	}
 	return n
-}
-
-// region finds the Region: AWS_REGION, AWS_DEFAULT_REGION, the profile, the own task, the service ARNs if they agree.
-func (l *loader) region() {
-	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION"} {
-		if v := l.value(name); v != "" && !validRegion(v) {
-			l.mistake(name, "want a Region, such as eu-west-1")
-			return
-		}
-	}
-	taskRegion := ""
-	if l.Task != nil {
-		taskRegion = l.Task.Region()
-	}
-	for _, r := range []string{l.value("AWS_REGION"), l.value("AWS_DEFAULT_REGION"), l.ProfileRegion, taskRegion} {
-		if r != "" {
-			l.config.Region = r
-			l.checkRegions()
-			return
-		}
-	}
-	regions := map[string]bool{}
-	for _, arn := range l.arns() {
-		regions[arn.Region] = true
-		l.config.Region = arn.Region
-	}
-	switch {
-	case len(regions) == 0:
-		l.mistake("AWS_REGION", "needed: neither AWS_DEFAULT_REGION, a profile, the own task nor a service ARN tells the Region")
-	case len(regions) > 1:
-		l.mistake("AWS_REGION", "needed: the service ARNs are of several Regions, and nightjar reads one")
-	}
-}
-
-// checkRegions finds service ARNs of another Region than the one that is read.
-func (l *loader) checkRegions() {
-	for variable, arn := range l.arns() {
-		if arn.Region != l.config.Region {
-			l.mistake(variable, fmt.Sprintf("it is in the Region %s, and nightjar reads %s (AWS_REGION)", arn.Region, l.config.Region))
-		}
-	}
-}
-
-// conflicts finds paths given twice, and addresses that can't both be listened on.
-func (l *loader) conflicts() {
-	for _, c := range mesh.Conflicts(l.config.routes()) {
-		if c.Fatal() {
-			l.mistake(c.Second.Origin, c.Error())
-		} else {
-			l.warn("%s", c.Error())
-		}
-	}
-	type place struct {
-		variable string
-		at       Address
-	}
-	c := l.config
-	places := []place{
-		{"NIGHTJAR_XDS_LISTEN", c.XDS},
-		{"NIGHTJAR_ADMIN_LISTEN", c.Admin},
-		{"ENVOY_ADMIN_PORT", tcp(c.EnvoyAdmin)},
-		{"EGRESS_LISTEN_PORT", tcp(c.Egress)},
-	}
-	for i, b := range places {
-		for _, a := range places[:i] {
-			if (b.at.Port != 0 || b.at.Path != "") && overlap(a.at, b.at) {
-				l.mistake(b.variable, fmt.Sprintf("the address %s is %s's too; choose another port for one of them", b.at, a.variable))
-			}
-		}
-	}
-}
-
-func tcp(a netip.AddrPort) Address {
-	if !a.IsValid() {
-		return Address{}
-	}
-	return Address{Network: "tcp", Host: a.Addr().String(), Port: a.Port()}
-}
-
-// name reads the name of a container.
-func (l *loader) name(variable string) string {
-	v := l.value(variable)
-	if v != "" && !validName(v) {
-		l.mistake(variable, "want a container's name: letters, digits, hyphens and underscores, at most 255")
-		return ""
-	}
-	return v
-}
-
-// clusterOf finds the ECS cluster of a service: its own variable, else its ARN's, else CLUSTER, else the own task's.
-func (l *loader) clusterOf(index string, arn ServiceARN) string {
-	variable := "SERVICE_CLUSTER_" + index
-	if v := l.value(variable); v != "" {
-		name, err := clusterName(v)
-		if err != nil {
-			l.mistake(variable, err.Error())
-		} else if arn.Cluster != "" && arn.Cluster != name {
-			l.mistake(variable, fmt.Sprintf("SERVICE_ARN_%s says that the ECS cluster is %s; unset one of the two", index, arn.Cluster))
-		}
-		return name
-	}
-	if arn.Cluster != "" {
-		return arn.Cluster
-	}
-	name, err := l.ownCluster()
-	if err != nil {
-		l.mistake("CLUSTER", err.Error())
-		return ""
-	}
-	if name == "" {
-		l.mistake(variable, fmt.Sprintf(
-			"needed, or CLUSTER: SERVICE_ARN_%s is without an ECS cluster, and no task metadata endpoint tells it", index))
-	}
-	return name
-}
-
-func (l *loader) ownCluster() (string, error) {
-	if v := l.value("CLUSTER"); v != "" {
-		return clusterName(v)
-	}
-	if l.Task != nil {
-		return l.Task.ClusterName(), nil
-	}
-	return "", nil
-}
-
-// serviceARN reads the ARN or name of a service; a name alone leaves all else of the ARN empty.
-func serviceARN(text string) (ServiceARN, error) {
-	if strings.HasPrefix(text, "arn:") {
-		return ParseServiceARN(text)
-	}
-	if !validName(text) {
-		return ServiceARN{}, errors.New("want arn:PARTITION:ecs:REGION:ACCOUNT:service/ECS-CLUSTER/NAME, or the service's name")
-	}
-	return ServiceARN{Service: text}, nil
 }

@@ -2,16 +2,21 @@ package config
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
-	"unicode"
 )
 
 // Mistakes are all mistakes of the settings at once.
-type Mistakes []Mistake
+type Mistakes struct {
+	// List has at most one for a variable: the first.
+	List []Mistake
+	// Warnings are what somebody may not have meant, a line each; a slip of the pen is often why something is missing.
+	Warnings []string
+}
 
 // Mistake is one wrong setting.
 type Mistake struct {
-	// Variable is the one to change.
+	// Variable is the one to change, made fit to print.
 	Variable string
 	// Value is what it has, cut to a sane length; "" where it isn't set.
 	Value string
@@ -21,17 +26,20 @@ type Mistake struct {
 
 // Error lists the mistakes, a line each.
 func (m Mistakes) Error() string {
-	lines := []string{fmt.Sprintf("%d of the settings is wrong:", len(m))}
-	if len(m) > 1 {
-		lines[0] = fmt.Sprintf("%d of the settings are wrong:", len(m))
+	lines := []string{fmt.Sprintf("%d of the settings is wrong:", len(m.List))}
+	if len(m.List) > 1 {
+		lines[0] = fmt.Sprintf("%d of the settings are wrong:", len(m.List))
 	}
-	for _, mistake := range m {
+	for _, mistake := range m.List {
 		lines = append(lines, "  "+mistake.String())
+	}
+	for _, warning := range m.Warnings {
+		lines = append(lines, "  (warning) "+warning)
 	}
 	return strings.Join(lines, "\n")
 }
 
-// String is the mistake in one line: the variable, its value cut to a sane length, and what would be right.
+// String is the mistake in one line: the variable, its value in quotes, and what would be right.
 func (m Mistake) String() string {
 	if m.Value == "" {
 		return m.Variable + ": " + m.Problem
@@ -39,17 +47,21 @@ func (m Mistake) String() string {
 	return fmt.Sprintf("%s=%q: %s", m.Variable, m.Value, m.Problem)
 }
 
-// clip cuts a value to a length that a line can show.
-func clip(value string) string {
+// cut shortens a text to what a line can show.
+func cut(text string) string {
 	const most = 60
-	value = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
+	end := 0
+	for i := range text {
+		if end == most {
+			return text[:i] + "…"
 		}
-		return '·'
-	}, value)
-	if runes := []rune(value); len(runes) > most {
-		return string(runes[:most]) + "…"
+		end++
 	}
-	return value
+	return text
+}
+
+// printable shortens a name and escapes what a terminal would act on.
+func printable(name string) string {
+	quoted := strconv.Quote(cut(name))
+	return quoted[1 : len(quoted)-1]
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -15,25 +14,34 @@ func (l *loader) checkNames() {
 		if l.Env[name] == "" {
 			continue
 		}
-		generic := genericName(name)
-		s, ours := l.table[generic]
+		s, ours := l.table[genericName(name)]
 		switch {
-		case ours && s.Part > ThisPart:
+		case ours && s.Part > ThisPart && s.readFor(l.Purpose):
 			l.mistake(name, fmt.Sprintf("this version doesn't have it yet (it comes with part %d); unset it", s.Part))
 		case !ours:
-			if near := nearest(generic, l.table); near != "" {
-				l.warn("%s is no setting of nightjar and is ignored; did you mean %s?", clip(name), near)
-			} else if strings.HasPrefix(name, "NIGHTJAR_") {
-				l.warn("%s is no setting of nightjar and is ignored", clip(name))
-			}
+			l.warnUnknown(name)
 		}
+	}
+}
+
+// warnUnknown says which setting may be meant. Docker's links set NIGHTJAR_PORT and more in Envoy's container, so only where
+// all settings are read is every unknown name of ours worth a line.
+func (l *loader) warnUnknown(name string) {
+	near := nearest(strings.ToUpper(genericName(name)), l.table)
+	switch {
+	case near != "" && l.table[near].readFor(l.Purpose):
+		if _, number, _ := cutLast(name, "_"); digits(number) && l.table[near].Indexed() {
+			near = strings.TrimSuffix(near, "X") + number
+		}
+		l.warn("%s is no setting of nightjar and is ignored; did you mean %s?", printable(name), near)
+	case strings.HasPrefix(name, "NIGHTJAR_") && l.Purpose == ToServe:
+		l.warn("%s is no setting of nightjar and is ignored", printable(name))
 	}
 }
 
 // genericName puts X for the number at the end of a name.
 func genericName(name string) string {
-	head, number, found := cutLast(name, "_")
-	if _, err := strconv.ParseUint(number, 10, 32); found && err == nil {
+	if head, number, found := cutLast(name, "_"); found && digits(number) {
 		return head + "_X"
 	}
 	return name

@@ -14,10 +14,15 @@ func Reference() string {
 	b.WriteString("\n### Beyond\n\n")
 	referenceTable(&b, beyond())
 	b.WriteString("\n### Defaults by the own network mode\n\n" +
-		"The task metadata endpoint tells the network mode; without it awsvpc is taken.\n\n" +
-		"| | awsvpc | host | bridge |\n| --- | --- | --- | --- |\n")
+		"The metadata endpoint's `Networks[].NetworkMode` tells the mode (`awsvpc`; `host`; anything else is bridge); without the " +
+		"endpoint it is as in awsvpc.\n\n" +
+		"| | awsvpc | host | bridge | |\n| --- | --- | --- | --- | --- |\n")
 	for _, d := range ModeDefaults() {
-		fmt.Fprintf(&b, "| %s | `%s` | `%s` | `%s` |\n", d.Name, d.AWSVPC, d.Host, d.Bridge)
+		note := d.Note
+		if d.Part > ThisPart {
+			note += fmt.Sprintf("; *part %d*", d.Part)
+		}
+		fmt.Fprintf(&b, "| %s | `%s` | `%s` | `%s` | %s |\n", d.Name, d.AWSVPC, d.Host, d.Bridge, note)
 	}
 	return b.String()
 }
@@ -33,7 +38,7 @@ func referenceTable(b *strings.Builder, rows []Setting) {
 			value = "`" + value + "`"
 		}
 		if s.Part > ThisPart {
-			wrong = fmt.Sprintf("*comes with part %d; an error until then*", s.Part)
+			wrong = strings.TrimPrefix(wrong+fmt.Sprintf("; *comes with part %d; an error until then*", s.Part), "; ")
 		}
 		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s |\n", s.Name, s.Type, value, s.Meaning, wrong)
 	}
@@ -47,7 +52,15 @@ func Help(only ...string) string {
 			continue
 		}
 		fmt.Fprintf(&b, "  %-22s %s", s.Name, s.Type)
-		if s.Default != "" {
+		switch s.Default {
+		case "":
+		case byMode:
+			for _, d := range ModeDefaults() {
+				if d.Name == s.Name {
+					fmt.Fprintf(&b, ", default %s (awsvpc), %s (host), %s (bridge)", d.AWSVPC, d.Host, d.Bridge)
+				}
+			}
+		default:
 			fmt.Fprintf(&b, ", default %s", s.Default)
 		}
 		fmt.Fprintf(&b, "\n%s", indent(s.Meaning))

@@ -84,10 +84,12 @@ func interfaceAddr(t Task, container string) (netip.Addr, error) {
 // parseHost reads an address that something can be sent to.
 func parseHost(text string) (netip.Addr, bool) {
 	host, err := netip.ParseAddr(text)
-	if err != nil || host.Zone() != "" || host.IsUnspecified() || host.IsMulticast() {
+	host = host.Unmap() // first: ::ffff:0.0.0.0 is unspecified too
+	broadcast := netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	if err != nil || host.Zone() != "" || host.IsUnspecified() || host.IsMulticast() || host == broadcast {
 		return netip.Addr{}, false
 	}
-	return host.Unmap(), true
+	return host, true
 }
 
 // instanceAddr is the private address of the machine that the task runs on.
@@ -149,7 +151,7 @@ func isIPv6(bindIP string) bool { return strings.Contains(bindIP, ":") }
 
 // boundPort is the host port of a tcp binding for a container port.
 func boundPort(b Binding, port uint16) (uint16, bool) {
-	if b.Protocol != "" && b.Protocol != "tcp" {
+	if port == 0 || b.Protocol != "" && b.Protocol != "tcp" {
 		return 0, false
 	}
 	if b.ContainerPortRange == "" {

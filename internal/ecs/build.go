@@ -83,27 +83,30 @@ func judge(ref mesh.ServiceRef, g gathered, t Task) (candidate, string, doubt) {
 	}}, "", ""
 }
 
-// take puts the candidates into the service: those that are not unhealthy, or all where all are. Of two with one address
-// the newer task has it: a host port is used again.
+// take puts the candidates into the service: of two with one address the newer task alone, as a host port is used again;
+// and of these the ones that are not unhealthy, or all where all are.
 func take(s *mesh.Service, candidates []candidate) {
 	slices.SortFunc(candidates, func(a, b candidate) int {
 		return cmp.Or(b.task.CreatedAt.Compare(a.task.CreatedAt), cmp.Compare(a.task.ARN, b.task.ARN))
 	})
 	owner := map[netip.AddrPort]string{}
-	allUnhealthy := !slices.ContainsFunc(candidates, func(c candidate) bool { return c.endpoint.Health != mesh.Unhealthy })
+	var owners []mesh.Endpoint
 	for _, c := range candidates {
 		e := c.endpoint
-		newer, taken := owner[e.Addr]
-		switch {
-		case taken:
+		if newer, taken := owner[e.Addr]; taken {
 			s.Excluded = append(s.Excluded, mesh.Excluded{Task: e.Task, Reason: fmt.Sprintf("the newer task %s has its address %s", newer, e.Addr)})
 			continue
-		case e.Health == mesh.Unhealthy && !allUnhealthy:
-			s.Excluded = append(s.Excluded, mesh.Excluded{Task: e.Task, Reason: "its container is UNHEALTHY"})
-		default:
-			s.Endpoints = append(s.Endpoints, e)
 		}
 		owner[e.Addr] = e.Task
+		owners = append(owners, e)
+	}
+	allUnhealthy := !slices.ContainsFunc(owners, func(e mesh.Endpoint) bool { return e.Health != mesh.Unhealthy })
+	for _, e := range owners {
+		if e.Health == mesh.Unhealthy && !allUnhealthy {
+			s.Excluded = append(s.Excluded, mesh.Excluded{Task: e.Task, Reason: "its container is UNHEALTHY"})
+			continue
+		}
+		s.Endpoints = append(s.Endpoints, e)
 	}
 	mesh.SortEndpoints(s.Endpoints)
 }

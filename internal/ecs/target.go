@@ -23,7 +23,7 @@ func resolve(ref mesh.ServiceRef, service Service, t Task) (Target, doubt) {
 	if ref.Container != "" && ref.Port != 0 {
 		return Target{ref.Container, ref.Port}, ""
 	}
-	if named := namedTargets(ref, service); len(named) > 0 {
+	if named := namedTargets(ref, service, t); len(named) > 0 {
 		return theOne(ref, named, "its target groups or registries name")
 	}
 	if published := publishedTargets(ref, t); len(published) > 0 {
@@ -32,22 +32,30 @@ func resolve(ref mesh.ServiceRef, service Service, t Task) (Target, doubt) {
 	return unpublishedTarget(ref, t)
 }
 
-// namedTargets are the container ports that target groups and registries name and that fit the settings.
-func namedTargets(ref mesh.ServiceRef, service Service) []Target {
+// namedTargets are the container ports that target groups and registries name and that fit the settings. A registry that
+// names neither part says nothing; one that names the port alone means the container that is named with it elsewhere.
+func namedTargets(ref mesh.ServiceRef, service Service, task Task) []Target {
 	var found []Target
 	for _, t := range service.Targets {
+		if t == (Target{}) {
+			continue
+		}
 		if ref.Container != "" && t.Container != "" && ref.Container != t.Container || ref.Port != 0 && t.Port != 0 && ref.Port != t.Port {
 			continue
 		}
-		t.Container, t.Port = cmp.Or(ref.Container, t.Container), cmp.Or(ref.Port, t.Port)
+		t.Container, t.Port = cmp.Or(ref.Container, t.Container, onlyContainer(task)), cmp.Or(ref.Port, t.Port)
 		if t.Port != 0 && !isAdded(t.Container) {
 			found = append(found, t)
 		}
 	}
-	return distinct(found)
+	found = distinct(found)
+	return slices.DeleteFunc(slices.Clone(found), func(t Target) bool {
+		return t.Container == "" && slices.ContainsFunc(found, func(o Target) bool { return o.Container != "" && o.Port == t.Port })
+	})
 }
 
-// publishedTargets are the tcp ports that containers publish on their host and that fit the settings.
+// publishedTargets are the tcp ports that containers publish on their host and that fit the settings. Where the port isn't
+// set, the two ends of a range stand for it.
 func publishedTargets(ref mesh.ServiceRef, t Task) []Target {
 	var found []Target
 	for _, c := range t.Containers {
@@ -55,9 +63,11 @@ func publishedTargets(ref mesh.ServiceRef, t Task) []Target {
 			continue
 		}
 		for _, b := range c.Bindings {
-			port := cmp.Or(ref.Port, b.ContainerPort)
-			if _, bound := boundPort(b, port); bound {
-				found = append(found, Target{c.Name, port})
+			low, high, _ := portRange(b.ContainerPortRange)
+			for _, port := range []uint16{cmp.Or(ref.Port, b.ContainerPort, low), cmp.Or(ref.Port, b.ContainerPort, high)} {
+				if _, bound := boundPort(b, port); bound {
+					found = append(found, Target{c.Name, port})
+				}
 			}
 		}
 	}

@@ -25,6 +25,7 @@ const (
 	// tryTimeout bounds one try. The endpoint is on the same host.
 	tryTimeout = 2 * time.Second
 	tries      = 3
+	tryPause   = 100 * time.Millisecond
 )
 
 // Task is what the endpoint tells of the own task.
@@ -41,14 +42,24 @@ type Task struct {
 	LaunchType       string
 	ServiceName      string
 	Containers       []Container
+	// Own is the container that asked.
+	Own Container `json:"-"`
 }
 
 // Container is a container of the own task. Only those that were created are listed.
 type Container struct {
 	Name        string
 	KnownStatus string
+	Health      Health
+	Labels      map[string]string
 	Networks    []Network
 	Ports       []Port
+}
+
+// Health is what a container's health check says.
+type Health struct {
+	// Status is HEALTHY, UNHEALTHY or UNKNOWN; "" without a check.
+	Status string
 }
 
 // Network is a network of a container.
@@ -66,28 +77,47 @@ type Port struct {
 	Protocol      string
 }
 
-// Fetch reads the endpoint at the URI that ECS_CONTAINER_METADATA_URI_V4 gives. It tries three times. The error names the
-// variable.
+// Fetch reads the endpoint at the URI that ECS_CONTAINER_METADATA_URI_V4 gives: the task, and the own container in it. Each
+// is tried three times. The answer is whole, or an error that names the variable.
 func Fetch(ctx context.Context, uri string) (*Task, error) {
 	base, err := url.Parse(uri)
 	if err != nil || base.Scheme != "http" || base.Host == "" {
 		return nil, fmt.Errorf("%s is %.120q: want the http URL that ECS sets; don't set it yourself", URIVariable, uri)
 	}
-	client := &http.Client{Timeout: tryTimeout, CheckRedirect: func(*http.Request, []*http.Request) error {
+	transport := &http.Transport{} // without HTTP_PROXY: a proxy can't reach the own task's endpoint
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport, Timeout: tryTimeout, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return errors.New("it redirects, which ECS never does")
 	}}
-	defer client.CloseIdleConnections()
+	t, err := fetch(ctx, client, strings.TrimSuffix(uri, "/"))
+	if err != nil {
+		return nil, fmt.Errorf("reading the task metadata endpoint (%s): %w", URIVariable, err)
+	}
+	return t, nil
+}
+
+func fetch(ctx context.Context, client *http.Client, uri string) (*Task, error) {
+	task, err := persist(ctx, client, uri+"/task")
+	if err != nil {
+		return nil, err
+	}
+	own, err := persist(ctx, client, uri)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(task, own)
+}
+
+// persist gets what is at a URI, in several tries.
+func persist(ctx context.Context, client *http.Client, uri string) ([]byte, error) {
 	for n := 1; ; n++ {
-		body, err := get(ctx, client, strings.TrimSuffix(uri, "/")+"/task")
-		if err == nil {
-			return Parse(body)
-		}
-		if n == tries || ctx.Err() != nil {
-			return nil, fmt.Errorf("reading the task metadata endpoint (%s): %w", URIVariable, err)
+		body, err := get(ctx, client, uri)
+		if err == nil || n == tries || ctx.Err() != nil {
+			return body, err
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(tryPause):
 		}
 	}
 }
@@ -114,19 +144,29 @@ func get(ctx context.Context, client *http.Client, uri string) ([]byte, error) {
 	return body, nil
 }
 
-// Parse reads the answer of the path /task.
-func Parse(body []byte) (*Task, error) {
+// Parse reads the answers of the path /task, and of the own container.
+func Parse(task, own []byte) (*Task, error) {
 	var t Task
-	if err := json.Unmarshal(body, &t); err != nil {
-		return nil, fmt.Errorf("the task metadata endpoint's answer is not what ECS gives: %w", err)
+	if err := json.Unmarshal(task, &t); err != nil {
+		return nil, fmt.Errorf("what it says of the task is not what ECS gives: %w", err)
 	}
-	if t.Cluster == "" || !strings.HasPrefix(t.TaskARN, "arn:") {
-		return nil, errors.New("the task metadata endpoint's answer lacks Cluster or TaskARN")
+	if t.Cluster == "" || !isTaskARN(t.TaskARN) {
+		return nil, fmt.Errorf("it says that the task is %.120q of the ECS cluster %.120q; want a task's ARN, and an ECS cluster",
+			t.TaskARN, t.Cluster)
+	}
+	if err := json.Unmarshal(own, &t.Own); err != nil {
+		return nil, fmt.Errorf("what it says of the own container is not what ECS gives: %w", err)
 	}
 	return &t, nil
 }
 
-// Region is the Region of the task's ARN, "" where there is none.
+// isTaskARN tells whether a text has the parts of a task's ARN that are used here.
+func isTaskARN(text string) bool {
+	parts := strings.Split(text, ":")
+	return len(parts) == 6 && parts[0] == "arn" && strings.HasPrefix(parts[5], "task/")
+}
+
+// Region is the Region of the task's ARN, "" where it has none.
 func (t *Task) Region() string {
 	parts := strings.Split(t.TaskARN, ":")
 	if len(parts) < 6 {
@@ -141,10 +181,10 @@ func (t *Task) ID() string { return t.TaskARN[strings.LastIndex(t.TaskARN, "/")+
 // ClusterName is the name of the ECS cluster.
 func (t *Task) ClusterName() string { return t.Cluster[strings.LastIndex(t.Cluster, "/")+1:] }
 
-// NetworkMode is awsvpc, host or, for anything else, bridge. All containers of a task share one mode, but before the
-// first is created none is listed: then it is "".
+// NetworkMode is awsvpc, host or, for anything else, bridge; "" where no container tells a network. All containers of a
+// task share one mode; the own one exists for sure, so it is asked first.
 func (t *Task) NetworkMode() string {
-	for _, c := range t.Containers {
+	for _, c := range append([]Container{t.Own}, t.Containers...) {
 		for _, n := range c.Networks {
 			switch n.NetworkMode {
 			case "awsvpc", "host":

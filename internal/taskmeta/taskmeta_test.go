@@ -1,86 +1,184 @@
 package taskmeta
 
 import (
+	"bytes"
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
-// answer is a task's answer of the given network mode, in the shape of the developer guide's examples.
-func answer(t testing.TB, mode string) []byte {
+// TestMain sets a proxy that doesn't work. net/http reads it once a process.
+func TestMain(m *testing.M) {
+	if err := os.Setenv("HTTP_PROXY", "http://127.0.0.1:1"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
+// answer is a file of testdata with another network mode than its awsvpc, in the shape of the developer guide's examples.
+func answer(t testing.TB, file, mode string) []byte {
 	t.Helper()
-	body, err := os.ReadFile("testdata/task.json")
+	body, err := os.ReadFile("testdata/" + file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return []byte(strings.ReplaceAll(string(body), `"awsvpc"`, `"`+mode+`"`))
+	return bytes.ReplaceAll(body, []byte(`"awsvpc"`), []byte(`"`+mode+`"`))
 }
 
 func TestTheTaskTellsItsPlace(t *testing.T) {
-	for mode, want := range map[string]string{"awsvpc": "awsvpc", "host": "host", "bridge": "bridge", "my-network": "bridge", "": ""} {
-		task, err := Parse(answer(t, mode))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if task.NetworkMode() != want {
-			t.Errorf("%q: network mode %q, want %q", mode, task.NetworkMode(), want)
-		}
-		if task.Region() != "eu-west-1" || task.ClusterName() != "shop" || task.ID() != "158d1c8083dd49d6b527399fd6414f5c" {
-			t.Errorf("Region %q, ECS cluster %q, task %q", task.Region(), task.ClusterName(), task.ID())
-		}
-		if task.ServiceName != "web" || task.AvailabilityZone != "eu-west-1a" || !task.HasIPv4() {
-			t.Errorf("%+v", task)
+	task, err := Parse(answer(t, "task.json", "awsvpc"), answer(t, "container.json", "awsvpc"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if task.Region() != "eu-west-1" || task.ClusterName() != "shop" || task.ID() != "158d1c8083dd49d6b527399fd6414f5c" {
+		t.Errorf("Region %q, ECS cluster %q, task %q", task.Region(), task.ClusterName(), task.ID())
+	}
+	own := Container{
+		Name: "nightjar", KnownStatus: "RUNNING", Health: Health{Status: "HEALTHY"},
+		Labels:   map[string]string{"com.amazonaws.ecs.container-name": "nightjar"},
+		Networks: []Network{{NetworkMode: "awsvpc", IPv4Addresses: []string{"10.0.2.61"}}},
+		Ports:    []Port{{ContainerPort: 9902, HostPort: 32768, Protocol: "tcp"}},
+	}
+	want := &Task{
+		Cluster: "arn:aws:ecs:eu-west-1:111122223333:cluster/shop", Family: "web", Revision: "26", ServiceName: "web",
+		TaskARN:       "arn:aws:ecs:eu-west-1:111122223333:task/shop/158d1c8083dd49d6b527399fd6414f5c",
+		DesiredStatus: "RUNNING", KnownStatus: "RUNNING", AvailabilityZone: "eu-west-1a", LaunchType: "EC2",
+		Containers: []Container{own}, Own: own,
+	}
+	if diff := cmp.Diff(want, task); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestTheECSClusterIsANameOrAnARN(t *testing.T) {
+	body := bytes.ReplaceAll(answer(t, "task.json", "host"), []byte("arn:aws:ecs:eu-west-1:111122223333:cluster/shop"), []byte("shop"))
+	if task, err := Parse(body, []byte(`{}`)); err != nil || task.ClusterName() != "shop" {
+		t.Fatalf("%+v %v", task, err)
+	}
+}
+
+func TestNetworkModes(t *testing.T) {
+	network := func(mode string) Container { return Container{Networks: []Network{{NetworkMode: mode}}} }
+	tests := map[string]struct {
+		own, other Container
+		want       string
+	}{
+		"awsvpc":                             {network("awsvpc"), network("awsvpc"), "awsvpc"},
+		"host":                               {network("host"), network("host"), "host"},
+		"bridge":                             {network("bridge"), network("bridge"), "bridge"},
+		"docker's default":                   {network("default"), network("default"), "bridge"},
+		"a network of the user's":            {network("my-network"), network("my-network"), "bridge"},
+		"the own container counts first":     {network("host"), network("none"), "host"},
+		"the own container tells no network": {Container{}, network("host"), "host"},
+		"no container tells one":             {network(""), Container{}, ""},
+	}
+	for name, test := range tests {
+		task := &Task{Own: test.own, Containers: []Container{test.other}}
+		if got := task.NetworkMode(); got != test.want {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
 		}
 	}
 }
 
-func TestFetchTriesThreeTimesAndNamesTheVariable(t *testing.T) {
-	tries := 0
+func TestOnlyTasksWithAnIPv4AddressHaveIPv4(t *testing.T) {
+	six := Network{NetworkMode: "awsvpc", IPv6Addresses: []string{"2001:db8::1"}}
+	for want, n := range map[bool]Network{false: six, true: {NetworkMode: "awsvpc", IPv4Addresses: []string{"10.0.0.1"}}} {
+		if task := (&Task{Containers: []Container{{Networks: []Network{n}}}}); task.HasIPv4() != want {
+			t.Errorf("%+v: want %v", n, want)
+		}
+	}
+}
+
+func TestFetchTriesThreeTimesAndReadsTaskAndContainer(t *testing.T) {
+	var asked []string
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if tries++; tries < 3 {
+		asked = append(asked, r.URL.Path)
+		switch {
+		case len(asked) < 3:
 			http.Error(w, "later", http.StatusInternalServerError)
-			return
+		case r.URL.Path == "/v4/abc/task":
+			_, _ = w.Write(answer(t, "task.json", ""))
+		default:
+			_, _ = w.Write(answer(t, "container.json", "host"))
 		}
-		if r.URL.Path != "/v4/abc/task" {
-			t.Errorf("asked for %s", r.URL.Path)
-		}
-		_, _ = w.Write(answer(t, "awsvpc"))
 	}))
 	defer s.Close()
 	task, err := Fetch(t.Context(), s.URL+"/v4/abc")
-	if err != nil || task.ServiceName != "web" || tries != 3 {
-		t.Fatalf("%+v %v after %d tries", task, err, tries)
+	if err != nil || task.ServiceName != "web" || task.NetworkMode() != "host" {
+		t.Fatalf("%+v %v", task, err)
+	}
+	if diff := cmp.Diff([]string{"/v4/abc/task", "/v4/abc/task", "/v4/abc/task", "/v4/abc"}, asked); diff != "" {
+		t.Fatal(diff)
+	}
+}
+
+// TestTheEndpointIsAskedWithoutAProxy asks at 0.0.0.0, which is this machine too, as Go takes no proxy for 127.0.0.1 anyway.
+func TestTheEndpointIsAskedWithoutAProxy(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(answer(t, "task.json", "host")) }))
+	defer s.Close()
+	if _, err := Fetch(t.Context(), strings.Replace(s.URL, "127.0.0.1", "0.0.0.0", 1)); err != nil {
+		t.Fatal(err)
 	}
 }
 
 func TestABadEndpointIsAClearError(t *testing.T) {
-	huge := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write(make([]byte, maxAnswer+1))
-	}))
-	defer huge.Close()
-	elsewhere := httptest.NewServer(http.RedirectHandler("http://127.0.0.1:1/", http.StatusFound))
-	defer elsewhere.Close()
-	text := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello")) }))
-	defer text.Close()
-	for uri, want := range map[string]string{
-		huge.URL: "more than 1048576 bytes", elsewhere.URL: "redirects", text.URL: "is not what ECS gives",
-		"ftp://x": "want the http URL that ECS sets", "http://127.0.0.1:1": URIVariable,
+	serve := func(task, own http.HandlerFunc) string {
+		mux := http.NewServeMux()
+		mux.HandleFunc("/task", task)
+		mux.HandleFunc("/{$}", own)
+		s := httptest.NewServer(mux)
+		t.Cleanup(s.Close)
+		return s.URL
+	}
+	say := func(body []byte) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) }
+	}
+	good := say(answer(t, "task.json", "awsvpc"))
+	for name, test := range map[string]struct{ uri, want string }{
+		"too long":       {serve(say(make([]byte, maxAnswer+1)), good), "more than 1048576 bytes"},
+		"redirect":       {serve(http.RedirectHandler("http://127.0.0.1:1/", http.StatusFound).ServeHTTP, good), "redirects"},
+		"no JSON":        {serve(say([]byte("hello")), good), "what it says of the task is not what ECS gives"},
+		"own container":  {serve(good, say([]byte("hello"))), "what it says of the own container is not what ECS gives"},
+		"not found":      {serve(good, http.NotFound), "it answers 404 Not Found"},
+		"no task":        {serve(say([]byte("{}")), good), `the task is "" of the ECS cluster ""; want a task's ARN`},
+		"half an ARN":    {serve(say([]byte(`{"Cluster":"c","TaskARN":"arn:aws:ecs"}`)), good), `the task is "arn:aws:ecs"`},
+		"nobody there":   {"http://127.0.0.1:1", "connection refused"},
+		"another scheme": {"ftp://x", "want the http URL that ECS sets"},
+		"no URL":         {"http://\x00", "want the http URL that ECS sets"},
 	} {
-		_, err := Fetch(t.Context(), uri)
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", uri, err, want)
+		_, err := Fetch(t.Context(), test.uri)
+		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), URIVariable) {
+			t.Errorf("%s: %v, want %q and %s", name, err, test.want, URIVariable)
 		}
 	}
 }
 
+func TestFetchEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		cancel()
+		<-r.Context().Done()
+	}))
+	defer s.Close()
+	begin := time.Now()
+	if _, err := Fetch(ctx, s.URL); err == nil || time.Since(begin) > tryTimeout/2 {
+		t.Fatalf("after %s: %v", time.Since(begin), err)
+	}
+}
+
 func FuzzParse(f *testing.F) {
-	f.Add(answer(f, "awsvpc"))
-	f.Add([]byte(`{"Cluster":"c","TaskARN":"arn:aws:ecs"}`))
-	f.Add([]byte(`{"Cluster":"c","TaskARN":"arn:","Containers":[{"Ports":[{"HostPort":-1}]}]}`))
-	f.Fuzz(func(t *testing.T, body []byte) {
-		task, err := Parse(body)
+	f.Add(answer(f, "task.json", "awsvpc"), answer(f, "container.json", "awsvpc"))
+	f.Add(answer(f, "task.json", ""), []byte(`{"Networks":[{"NetworkMode":"host"}]}`))
+	f.Add([]byte(`{"Cluster":"c","TaskARN":"arn:aws:ecs"}`), []byte(`null`))
+	f.Add([]byte(`{"Cluster":"c","TaskARN":"arn:::::task/"}`), []byte(`{"Ports":[{"HostPort":-1}]}`))
+	f.Fuzz(func(t *testing.T, body, own []byte) {
+		task, err := Parse(body, own)
 		if err != nil {
 			return
 		}
@@ -89,6 +187,11 @@ func FuzzParse(f *testing.F) {
 		default:
 			t.Fatalf("network mode %q", task.NetworkMode())
 		}
-		_, _, _ = task.Region(), task.ID(), task.ClusterName()
+		if !strings.HasSuffix(task.TaskARN, "/"+task.ID()) || !strings.HasSuffix(task.Cluster, task.ClusterName()) {
+			t.Fatalf("%q is task %q, %q is ECS cluster %q", task.TaskARN, task.ID(), task.Cluster, task.ClusterName())
+		}
+		if !strings.Contains(task.TaskARN, ":"+task.Region()+":") {
+			t.Fatalf("%q is in the Region %q", task.TaskARN, task.Region())
+		}
 	})
 }
