@@ -151,7 +151,8 @@ func (p *process) output() string {
 // command is nightjar with arguments and settings, and nothing else of this process's environment.
 func command(settings map[string]string, args ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], args...)
-	cmd.Env = []string{asNightjar + "=1", "PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TMPDIR=" + os.TempDir()}
+	// The race detector otherwise sleeps for a second at the end of a process.
+	cmd.Env = []string{"GORACE=atexit_sleep_ms=0", asNightjar + "=1", "PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TMPDIR=" + os.TempDir()}
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		if settings[name] != "" {
 			cmd.Env = append(cmd.Env, name+"="+settings[name])
