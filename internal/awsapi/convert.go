@@ -3,6 +3,7 @@ package awsapi
 import (
 	"cmp"
 	"slices"
+	"unique"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
@@ -47,20 +48,20 @@ func targets(groups []types.LoadBalancer, registries []types.ServiceRegistry) []
 
 func task(t types.Task) ecs.Task {
 	r := ecs.Task{
-		ARN: aws.ToString(t.TaskArn), Group: aws.ToString(t.Group), StartedBy: aws.ToString(t.StartedBy),
-		DesiredStatus: aws.ToString(t.DesiredStatus), LastStatus: aws.ToString(t.LastStatus), Health: string(t.HealthStatus),
-		LaunchType: string(t.LaunchType), TaskDefinition: aws.ToString(t.TaskDefinitionArn),
-		ContainerInstance: aws.ToString(t.ContainerInstanceArn), Zone: aws.ToString(t.AvailabilityZone),
+		ARN: aws.ToString(t.TaskArn), Group: shared(t.Group), StartedBy: shared(t.StartedBy),
+		DesiredStatus: shared(t.DesiredStatus), LastStatus: shared(t.LastStatus), Health: string(t.HealthStatus),
+		LaunchType: string(t.LaunchType), TaskDefinition: shared(t.TaskDefinitionArn),
+		ContainerInstance: shared(t.ContainerInstanceArn), Zone: shared(t.AvailabilityZone),
 		CreatedAt: aws.ToTime(t.CreatedAt),
 	}
 	for _, a := range t.Attachments {
-		attached := ecs.Attachment{Type: aws.ToString(a.Type), Status: aws.ToString(a.Status)}
+		attached := ecs.Attachment{Type: shared(a.Type), Status: shared(a.Status)}
 		for _, d := range a.Details {
 			if d.Name != nil && d.Value != nil {
 				if attached.Details == nil {
 					attached.Details = make(map[string]string, len(a.Details))
 				}
-				attached.Details[*d.Name] = *d.Value
+				attached.Details[shared(d.Name)] = *d.Value
 			}
 		}
 		r.Attachments = append(r.Attachments, attached)
@@ -72,10 +73,10 @@ func task(t types.Task) ecs.Task {
 }
 
 func container(c types.Container) ecs.Container {
-	r := ecs.Container{Name: aws.ToString(c.Name), LastStatus: aws.ToString(c.LastStatus), Health: string(c.HealthStatus)}
+	r := ecs.Container{Name: shared(c.Name), LastStatus: shared(c.LastStatus), Health: string(c.HealthStatus)}
 	for _, b := range c.NetworkBindings {
 		r.Bindings = append(r.Bindings, ecs.Binding{
-			BindIP: aws.ToString(b.BindIP), Protocol: string(b.Protocol), ContainerPort: port(b.ContainerPort), HostPort: port(b.HostPort),
+			BindIP: shared(b.BindIP), Protocol: string(b.Protocol), ContainerPort: port(b.ContainerPort), HostPort: port(b.HostPort),
 			ContainerPortRange: aws.ToString(b.ContainerPortRange), HostPortRange: aws.ToString(b.HostPortRange),
 		})
 	}
@@ -105,3 +106,6 @@ func port(n *int32) uint16 {
 	}
 	return uint16(*n)
 }
+
+// shared is a text that many tasks have in common, kept once.
+func shared(text *string) string { return unique.Make(aws.ToString(text)).Value() }

@@ -1,6 +1,7 @@
 package awsapi
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/groboclown/nightjar-mesh/internal/ecs"
 )
@@ -46,7 +49,9 @@ func TestFetchingCredentialsIsNoCallOfOurs(t *testing.T) {
 	t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", answering(t, 200, "application/json",
 		`{"AccessKeyId":"AKIDEXAMPLE","SecretAccessKey":"x","Token":"y","Expiration":"2099-01-01T00:00:00Z"}`))
 	c, seen, _ := newClientWith(t, emptyList(), NewBudget(0.001, 1)) // one call, and none more for hours
-	if _, err := c.ServiceTasks(t.Context(), "c1", "web"); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, err := c.ServiceTasks(ctx, "c1", "web"); err != nil {
 		t.Fatal(err)
 	}
 	if want := []string{"ListTasks ok"}; !slices.Equal(seen.all, want) {
@@ -138,24 +143,27 @@ func TestAWSRepeatsARequestAndItsTokenIsNotTold(t *testing.T) {
 }
 
 func TestEachTryIsNumberedInTheLog(t *testing.T) {
-	n := 0
-	a := &fakeAWS{answers: func(string, map[string]any) (int, string) {
-		if n++; n == 1 {
-			return 400, `{"__type":"ThrottledException","message":"Rate exceeded"}`
+	setEnvironment(t)
+	synctest.Test(t, func(t *testing.T) { // for the pause between tries
+		n := 0
+		a := &fakeAWS{answers: func(string, map[string]any) (int, string) {
+			if n++; n == 1 {
+				return 400, `{"__type":"ThrottledException","message":"Rate exceeded"}`
+			}
+			return 200, `{"taskArns":[]}`
+		}}
+		c, _, log := newClientWith(t, a, NewBudget(10_000, 10_000))
+		if _, err := c.ServiceTasks(t.Context(), "c1", "web"); err != nil {
+			t.Fatal(err)
 		}
-		return 200, `{"taskArns":[]}`
-	}}
-	c, _, log := newClient(t, a)
-	if _, err := c.ServiceTasks(t.Context(), "c1", "web"); err != nil {
-		t.Fatal(err)
-	}
-	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
-	if len(lines) != 2 {
-		t.Fatalf("two tries in the log:\n%s", log)
-	}
-	for i, want := range []string{"result=throttled", "result=ok"} {
-		if !strings.Contains(lines[i], want) || !strings.HasSuffix(lines[i], fmt.Sprint("attempt=", i+1)) {
-			t.Errorf("%s lacks %s attempt=%d", lines[i], want, i+1)
+		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+		if len(lines) != 2 {
+			t.Fatalf("want two tries in the log:\n%s", log)
 		}
-	}
+		for i, want := range []string{"result=throttled", "result=ok"} {
+			if !strings.Contains(lines[i], want) || !strings.HasSuffix(lines[i], fmt.Sprint("attempt=", i+1)) {
+				t.Errorf("%s lacks %s attempt=%d", lines[i], want, i+1)
+			}
+		}
+	})
 }

@@ -44,6 +44,7 @@ func TestScripts(t *testing.T) {
 }
 
 func setUp(env *testscript.Env) error {
+	env.Setenv("GORACE", "atexit_sleep_ms=0") // else the race detector sleeps for a second at the end of each process
 	for i := range 4 {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {

@@ -13,6 +13,11 @@ const (
 	healthy   = "HEALTHY"
 )
 
+// hasTaskSets tells whether task sets say which tasks serve. No list shows when another becomes the primary one.
+func (s Service) hasTaskSets() bool {
+	return s.Controller == "CODE_DEPLOY" || s.Controller == "EXTERNAL" || len(s.TaskSets) > 0
+}
+
 // belongs says why a task is not one of those of the service that may serve, "" where it is.
 //
 // Source: Amazon ECS developer guide: a service's task has the group "service:NAME"; with the controllers CODE_DEPLOY and

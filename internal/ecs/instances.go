@@ -1,14 +1,10 @@
 package ecs
 
 import (
-	"cmp"
 	"context"
-	"maps"
 	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // findInstances finds the machines of the tasks that have no network interface of their own. Their address is kept for
@@ -32,9 +28,9 @@ func (r *round) findInstances(ctx context.Context) {
 			needs[instance] = append(needs[instance], key)
 		}
 	}
-	concurrently(slices.Sorted(maps.Keys(wanted)), func(cluster string) {
-		found, err := r.instancesOf(ctx, cluster, wanted[cluster])
-		for _, arn := range wanted[cluster] {
+	concurrently(batches(wanted, together), func(b batch) {
+		found, err := r.instancesOf(ctx, b.cluster, b.names)
+		for _, arn := range b.names {
 			if err != nil {
 				for _, key := range needs[arn] {
 					r.fail(key, err)
@@ -81,22 +77,4 @@ func (r *round) instancesOf(ctx context.Context, cluster string, arns []string) 
 		i.Private = addrs[i.ID]
 	}
 	return found, nil
-}
-
-// concurrently calls do for each of many, up to 16 at a time, and waits for all.
-func concurrently[T any](many []T, do func(T)) {
-	const atATime = 16
-	var group errgroup.Group
-	group.SetLimit(atATime)
-	for _, one := range many {
-		group.Go(func() error {
-			do(one)
-			return nil
-		})
-	}
-	_ = group.Wait() // do notes its own errors
-}
-
-func compareKeys(a, b serviceKey) int {
-	return cmp.Or(cmp.Compare(a.cluster, b.cluster), cmp.Compare(a.name, b.name))
 }

@@ -20,9 +20,9 @@ const (
 	taskAge = 5 * time.Second
 	// instanceAge is how soon an instance without an address is asked for again. One with an address never is.
 	instanceAge = 30 * time.Second
-	// together is how many tasks share one DescribeTasks, and with it its failure.
-	// Source: ECS API reference, DescribeTasks: up to 100.
-	together = 100
+	// together and servicesTogether are how many share one call, and with it its failure.
+	// Source: ECS API reference: DescribeTasks and DescribeContainerInstances up to 100, DescribeServices up to 10.
+	together, servicesTogether = 100, 10
 )
 
 // Inventory reads services whole. It remembers what doesn't change, so that a quiet round costs one ListTasks a service.
@@ -118,26 +118,26 @@ func (r *round) dueServices() []serviceKey {
 	var due []serviceKey
 	for _, key := range r.keys {
 		d := r.services[key]
-		if !d.active() || time.Since(d.at) >= serviceAge || len(d.service.TaskSets) > 0 {
+		if !d.active() || time.Since(d.at) >= serviceAge || d.service.hasTaskSets() {
 			due = append(due, key)
 		}
 	}
 	return due
 }
 
-// describeServices describes services, those of one ECS cluster together.
+// describeServices describes services, some of one ECS cluster together.
 func (r *round) describeServices(ctx context.Context, due []serviceKey) {
 	names := map[string][]string{}
 	for _, key := range due {
 		names[key.cluster] = append(names[key.cluster], key.name)
 	}
-	concurrently(slices.Sorted(maps.Keys(names)), func(cluster string) {
-		found, err := r.api.Services(ctx, cluster, names[cluster])
+	concurrently(batches(names, servicesTogether), func(b batch) {
+		found, err := r.api.Services(ctx, b.cluster, b.names)
 		noCluster := errors.Is(err, ErrNotFound)
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		for _, name := range names[cluster] {
-			key := serviceKey{cluster, name}
+		for _, name := range b.names {
+			key := serviceKey{b.cluster, name}
 			if err != nil && !noCluster {
 				if r.errs[key] == nil {
 					r.errs[key] = err
@@ -196,36 +196,19 @@ func (r *round) confirmLists(ctx context.Context) {
 
 // describeTasks describes the tasks that are new, in motion or not looked at for taskAge.
 func (r *round) describeTasks(ctx context.Context) {
-	due, owner := map[string][]string{}, map[string]serviceKey{}
-	for _, key := range r.keys {
-		for _, arn := range r.lists[key] {
-			if r.tasks[arn].due() {
-				due[key.cluster] = append(due[key.cluster], arn)
-				owner[arn] = key
-			}
-		}
-	}
-	type batch struct {
-		cluster string
-		arns    []string
-	}
-	var batches []batch
-	for _, cluster := range slices.Sorted(maps.Keys(due)) {
-		for arns := range slices.Chunk(due[cluster], together) {
-			batches = append(batches, batch{cluster, arns})
-		}
-	}
+	asked, owner := r.tasksToDescribe()
 	failed := map[string]error{}
-	concurrently(batches, func(b batch) {
-		found, err := r.api.Tasks(ctx, b.cluster, b.arns)
+	concurrently(batches(asked, together), func(b batch) {
+		found, err := r.api.Tasks(ctx, b.cluster, b.names)
 		now := time.Now()
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		for _, arn := range b.arns {
+		for _, arn := range b.names {
 			t, described := found[arn]
 			switch known := r.tasks[arn]; {
-			case err != nil:
+			case err != nil && known.due():
 				failed[arn] = err
+			case err != nil: // it was asked for before its time: what is known of it still holds
 			case described:
 				r.tasks[arn] = &describedTask{task: t, of: owner[arn], at: now}
 			case known != nil:
@@ -240,6 +223,31 @@ func (r *round) describeTasks(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// tasksToDescribe are the ARNs of the tasks to describe by ECS cluster, and whose each is. A call that isn't full takes
+// along tasks that are due soon: they cost nothing there, and from then on are due together.
+func (r *round) tasksToDescribe() (asked map[string][]string, owner map[string]serviceKey) {
+	asked, owner = map[string][]string{}, map[string]serviceKey{}
+	soon := map[string][]string{}
+	for _, key := range r.keys {
+		for _, arn := range r.lists[key] {
+			owner[arn] = key
+			switch t := r.tasks[arn]; {
+			case t.due():
+				asked[key.cluster] = append(asked[key.cluster], arn)
+			case time.Since(t.at) >= taskAge/2:
+				soon[key.cluster] = append(soon[key.cluster], arn)
+			}
+		}
+	}
+	for cluster, due := range asked {
+		room := (together - len(due)%together) % together
+		next := soon[cluster]
+		slices.SortStableFunc(next, func(a, b string) int { return r.tasks[a].at.Compare(r.tasks[b].at) })
+		asked[cluster] = append(due, next[:min(room, len(next))]...)
+	}
+	return asked, owner
 }
 
 // due tells whether a task is to be described: a new one, one in motion, or one not looked at for a while.

@@ -76,6 +76,9 @@ func (f *fakeAWS) Services(_ context.Context, cluster string, names []string) (m
 	}
 	found := map[string]Service{}
 	for _, n := range names {
+		if err := f.fail["Services "+cluster+"/"+n]; err != nil {
+			return nil, err
+		}
 		if s, ok := f.services[cluster+"/"+n]; ok {
 			found[n] = s
 		}
@@ -122,6 +125,9 @@ func (f *fakeAWS) ContainerInstances(_ context.Context, _ string, arns []string)
 	}
 	found := map[string]ContainerInstance{}
 	for _, arn := range arns {
+		if err := f.fail["ContainerInstances "+arn]; err != nil {
+			return nil, err
+		}
 		if i, ok := f.instances[arn]; ok {
 			found[arn] = i
 		}
