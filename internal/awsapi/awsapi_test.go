@@ -279,12 +279,12 @@ func TestAThrottleHalvesItsBucketAtOnceAndTheRateRecoversSlowly(t *testing.T) {
 			r := b.Rates()
 			return [3]float64{r[tasksBucket], r[servicesBucket], r[instancesBucket]}
 		}
-		b.throttled(tasksBucket)
+		b.throttled(tasksBucket, time.Now())
 		if rates() != [3]float64{0.5, 1, 1} {
 			t.Fatalf("after one throttle: %v", rates())
 		}
 		for range 10 {
-			b.throttled(tasksBucket)
+			b.throttled(tasksBucket, time.Now())
 		}
 		if rates()[0] != lowestRate {
 			t.Fatalf("after many: %v", rates())
@@ -297,7 +297,7 @@ func TestAThrottleHalvesItsBucketAtOnceAndTheRateRecoversSlowly(t *testing.T) {
 		if rates()[0] != 1 {
 			t.Fatalf("3 min later: %v", rates())
 		}
-		b.throttled(instancesBucket)
+		b.throttled(instancesBucket, time.Now())
 		begin := time.Now()
 		for range 8 { // the burst is halved with the rate
 			if err := b.wait(t.Context(), instancesBucket); err != nil {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -44,9 +43,11 @@ type Budget struct {
 	full    float64 // calls a second
 	burst   int
 	process *rate.Limiter
-	waited  atomic.Int64 // nanoseconds
 
 	mu      sync.Mutex
+	waiting int           // calls that wait for their turn now
+	since   time.Time     // when the first of those began to
+	waited  time.Duration // before that
 	buckets map[string]*bucket
 }
 
@@ -67,8 +68,15 @@ func NewBudget(full float64, burst int) *Budget {
 	return b
 }
 
-// Waited is how long calls have waited for their turn, all together since start.
-func (b *Budget) Waited() time.Duration { return time.Duration(b.waited.Load()) }
+// Waited is for how much of the time since start a call waited for its turn. Calls that wait together count once.
+func (b *Budget) Waited() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.waiting > 0 {
+		return b.waited + time.Since(b.since)
+	}
+	return b.waited
+}
 
 // Rates are the calls a second that may go to each of AWS's buckets now.
 func (b *Budget) Rates() map[string]float64 {
@@ -91,12 +99,20 @@ func (b *Budget) now(k *bucket) float64 {
 
 // wait takes one call from the bucket and from the process, when it is its turn.
 func (b *Budget) wait(ctx context.Context, name string) error {
-	start := time.Now()
-	defer func() { b.waited.Add(int64(time.Since(start))) }()
 	b.mu.Lock()
 	k := b.buckets[name]
 	b.adjust(k)
+	if b.waiting++; b.waiting == 1 {
+		b.since = time.Now()
+	}
 	b.mu.Unlock()
+	defer func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.waiting--; b.waiting == 0 {
+			b.waited += time.Since(b.since)
+		}
+	}()
 	for _, limiter := range []*rate.Limiter{k.limiter, b.process} {
 		if err := limiter.Wait(ctx); err != nil {
 			return fmt.Errorf("waiting for the call budget (NIGHTJAR_AWS_RATE): %w", err)
@@ -105,11 +121,15 @@ func (b *Budget) wait(ctx context.Context, name string) error {
 	return nil
 }
 
-// throttled halves a bucket's rate at once.
-func (b *Budget) throttled(name string) {
+// throttled halves a bucket's rate at once, for a call that was sent at the time given. Calls on their way when it was
+// halved tell nothing new: a burst of them halves it once.
+func (b *Budget) throttled(name string, sent time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	k := b.buckets[name]
+	if k.base > 0 && sent.Before(k.since) {
+		return
+	}
 	k.base, k.since = max(lowestRate, b.now(k)/2), time.Now()
 	b.adjust(k)
 }

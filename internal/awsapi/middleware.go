@@ -30,7 +30,7 @@ func (o *Options) try(
 	took := time.Since(start)
 	result := resultOf(err)
 	if result == resultThrottled {
-		o.Budget.throttled(bucket)
+		o.Budget.throttled(bucket, start)
 	}
 	o.Observer.Called(action, result, took)
 	o.Log.LogAttrs(ctx, slog.LevelDebug, "called AWS",

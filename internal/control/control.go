@@ -93,33 +93,72 @@ func (l *Loop) Run(ctx context.Context) {
 	}
 }
 
-// once is one round: read, judge, publish.
+// once is one round: it reads all services, in groups of which each is judged and published when it is read. The first is
+// small and each next one twice as large: what the call budget affords is published soon, and many still share their calls.
 func (l *Loop) once(ctx context.Context) {
+	const firstGroup = 10
 	start, waited := time.Now(), l.Budget.Waited()
-	readings := l.read(ctx)
+	if len(l.Refs) == 0 {
+		l.publish()
+		return
+	}
+	rest := l.order()
+	for size := firstGroup; len(rest) > 0 && ctx.Err() == nil; size *= 2 {
+		group := rest[:min(size, len(rest))]
+		rest = rest[len(group):]
+		l.group(ctx, group)
+	}
 	if ctx.Err() != nil {
 		return
 	}
 	l.mu.Lock()
 	l.round = time.Since(start)
+	l.mu.Unlock()
+	l.sayPace(l.Budget.Waited() - waited)
+}
+
+// order is the order in which a round reads the services: those first that AWS has not answered for yet.
+func (l *Loop) order() []int {
+	var first, then []int
+	for i, r := range l.records {
+		if r.answered {
+			then = append(then, i)
+		} else {
+			first = append(first, i)
+		}
+	}
+	return append(first, then...)
+}
+
+// group reads, judges and publishes some services.
+func (l *Loop) group(ctx context.Context, group []int) {
+	readings := l.read(ctx, group)
+	if ctx.Err() != nil {
+		return
+	}
+	l.mu.Lock()
 	verdicts := make([]verdict, len(readings))
 	for i, r := range readings {
-		verdicts[i] = l.records[i].judge(r)
+		verdicts[i] = l.records[group[i]].judge(r)
+		verdicts[i].service = r.Ref.Name()
 	}
 	l.mu.Unlock()
 	l.report(verdicts)
-	l.sayPace(l.Budget.Waited() - waited)
 	l.publish()
 }
 
-// read reads all services. Before the first publish it ends when that is due at the latest.
-func (l *Loop) read(ctx context.Context) []mesh.Reading {
+// read reads a group. Before the first publish it ends when that is due at the latest.
+func (l *Loop) read(ctx context.Context, group []int) []mesh.Reading {
 	if l.mesh == nil {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, l.started.Add(startPatience))
 		defer cancel()
 	}
-	return l.Reader.Read(ctx, l.Refs)
+	refs := make([]mesh.ServiceRef, len(group))
+	for i, n := range group {
+		refs[i] = l.Refs[n]
+	}
+	return l.Reader.Read(ctx, refs)
 }
 
 // publish makes the mesh of what is known and publishes it if it changed. The first one waits until every service is
@@ -171,20 +210,19 @@ func same(a, b *mesh.Mesh) bool {
 	return true
 }
 
-// report logs what began and what ended in this round: a fault is one line when it begins and one when it ends, however
+// report logs what began and what ended with these readings: a fault is one line when it begins and one when it ends, however
 // many services it strikes and rounds it lasts.
 func (l *Loop) report(verdicts []verdict) {
 	var failing, recovered []string
 	var cause error
-	for i, v := range verdicts {
-		name := l.records[i].service.Name
+	for _, v := range verdicts {
 		switch {
 		case v.failed != nil:
-			failing, cause = append(failing, name), firstOf(cause, v.failed)
+			failing, cause = append(failing, v.service), firstOf(cause, v.failed)
 		case v.recovered:
-			recovered = append(recovered, name)
+			recovered = append(recovered, v.service)
 		case v.doubted:
-			l.Log.Info("AWS shows nothing for it; the last endpoints stay until a second read says so", "service", name)
+			l.Log.Info("AWS shows nothing for it; the last endpoints stay until a second read says so", "service", v.service)
 		}
 	}
 	if len(failing) > 0 {

@@ -256,7 +256,10 @@ func TestThatTheBudgetSetsThePaceIsSaidOnce(t *testing.T) {
 func TestRunEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{slow: time.Hour}
-		l, err := New(Options{Reader: w, Publisher: &published{}, Budget: w, Observer: w, Log: slog.New(slog.DiscardHandler)})
+		l, err := New(Options{
+			Reader: w, Publisher: &published{}, Budget: w, Observer: w, Log: slog.New(slog.DiscardHandler),
+			Refs: []mesh.ServiceRef{{Cluster: "c", Service: "a"}}, Wait: time.Second,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -23,6 +23,7 @@ type record struct {
 
 // verdict is what became of a reading, where somebody should know.
 type verdict struct {
+	service string
 	// failed is the fault that begins with this reading.
 	failed error
 	// recovered tells that a fault ended.

@@ -26,13 +26,19 @@ func belongs(t Task, service Service) string {
 	if t.Group != "service:"+service.Name {
 		return fmt.Sprintf("it is of the group %q, not of this service", t.Group)
 	}
-	primary := ""
+	if len(service.TaskSets) == 0 {
+		return ""
+	}
+	primary := "" // an EXTERNAL service may have task sets and none that is primary yet
 	for _, set := range service.TaskSets {
 		if set.Status == "PRIMARY" {
 			primary = set.ID
 		}
 	}
-	if primary != "" && t.StartedBy != primary {
+	switch {
+	case primary == "":
+		return "the service has task sets and none of them is the primary one yet, which alone serves"
+	case t.StartedBy != primary:
 		return fmt.Sprintf("it is of the task set %s; only the primary one, %s, serves", t.StartedBy, primary)
 	}
 	return ""

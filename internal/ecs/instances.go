@@ -19,7 +19,7 @@ func (r *round) findInstances(ctx context.Context) {
 				continue
 			}
 			instance := t.task.ContainerInstance
-			if found := r.instances[instance]; found != nil && (found.instance.reachable() || time.Since(found.at) < instanceAge) {
+			if !r.instances[instance].due() {
 				continue
 			}
 			if len(needs[instance]) == 0 {
@@ -42,6 +42,20 @@ func (r *round) findInstances(ctx context.Context) {
 			r.mu.Unlock()
 		}
 	})
+}
+
+// due tells whether the machine is to be asked for.
+func (f *foundInstance) due() bool {
+	switch {
+	case f == nil:
+		return true
+	case f.instance.reachable():
+		return false
+	case f.instance != nil && strings.HasPrefix(f.instance.ID, "mi-"):
+		return time.Since(f.at) >= machineAge
+	default:
+		return time.Since(f.at) >= taskAge
+	}
 }
 
 // reachable tells whether the instance has an address.

@@ -18,8 +18,9 @@ const (
 	// taskAge is how old the description of a quiet task may get. No list shows that a container's health or, after its
 	// restart, its host port changed; the contract follows both within 6 s.
 	taskAge = 5 * time.Second
-	// instanceAge is how soon an instance without an address is asked for again. One with an address never is.
-	instanceAge = 30 * time.Second
+	// machineAge is how soon an ECS Anywhere machine without an address is asked for again; an EC2 instance that has none
+	// is new and asked for at taskAge. One with an address never is.
+	machineAge = 30 * time.Second
 	// together and servicesTogether are how many share one call, and with it its failure.
 	// Source: ECS API reference: DescribeTasks and DescribeContainerInstances up to 100, DescribeServices up to 10.
 	together, servicesTogether = 100, 10
@@ -71,7 +72,7 @@ func NewInventory(api API) *Inventory {
 	}
 }
 
-// Read reads the services of all refs: one reading each, in the same order, whole or an error. One service's error holds
+// Read reads the services of refs: one reading each, in the same order, whole or an error. One service's error holds
 // back no other. A service that did not change is the same *mesh.Service as before.
 func (inv *Inventory) Read(ctx context.Context, refs []mesh.ServiceRef) []mesh.Reading {
 	r := &round{Inventory: inv, lists: map[serviceKey][]string{}, errs: map[serviceKey]error{}, fresh: map[serviceKey]bool{}}
@@ -253,7 +254,7 @@ func (r *round) tasksToDescribe() (asked map[string][]string, owner map[string]s
 // due tells whether a task is to be described: a new one, one in motion, or one not looked at for a while.
 func (d *describedTask) due() bool {
 	return d == nil || time.Since(d.at) >= taskAge || lives(d.task) != "" ||
-		slices.ContainsFunc(d.task.Containers, func(c Container) bool { return c.LastStatus != running })
+		slices.ContainsFunc(d.task.Containers, func(c Container) bool { return c.LastStatus == "PENDING" })
 }
 
 // build decides on every ref.
@@ -311,16 +312,18 @@ func (r *round) unchanged(s *mesh.Service) *mesh.Service {
 	return s
 }
 
-// forget drops what no service lists any more, so that memory doesn't grow with time. A service that could not be read
-// keeps what it had.
+// forget drops the tasks that the services read now no longer list, and the machines that no task needs, so that memory
+// doesn't grow with time. A service that could not be read, or was not asked for, keeps what it had.
 func (r *round) forget() {
 	listed, used := map[string]bool{}, map[string]bool{}
-	for _, arns := range r.lists {
-		for _, arn := range arns {
+	read := map[serviceKey]bool{}
+	for _, key := range r.keys {
+		read[key] = r.errs[key] == nil
+		for _, arn := range r.lists[key] {
 			listed[arn] = true
 		}
 	}
-	maps.DeleteFunc(r.tasks, func(arn string, t *describedTask) bool { return !listed[arn] && r.errs[t.of] == nil })
+	maps.DeleteFunc(r.tasks, func(arn string, t *describedTask) bool { return read[t.of] && !listed[arn] })
 	for _, t := range r.tasks {
 		used[t.task.ContainerInstance] = true
 	}

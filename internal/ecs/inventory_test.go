@@ -362,7 +362,7 @@ func TestMachinesOutsideOfAWSAreNotAskedForAtEC2(t *testing.T) {
 		f.change(func() {
 			f.instances["ci"] = ContainerInstance{ARN: "ci", InstanceID: "mi-1", Attributes: map[string]string{"nightjar.address": "192.0.2.1"}}
 		})
-		time.Sleep(instanceAge)
+		time.Sleep(machineAge)
 		if got := read(t, inv, refTo("c1", "a"))[0]; len(got.Endpoints) != 1 || f.calls["InstanceAddrs"] != 0 {
 			t.Fatalf("%+v %v", got, f.calls)
 		}

@@ -80,7 +80,7 @@ func TestAMachineThatAWSDoesNotKnowYetIsAskedForAgain(t *testing.T) {
 			t.Fatalf("%+v", got)
 		}
 		f.change(func() { f.instances = known })
-		time.Sleep(instanceAge)
+		time.Sleep(machineAge)
 		if got := read(t, inv, refTo("c1", "a"))[0]; len(got.Endpoints) != 1 {
 			t.Fatalf("%+v", got)
 		}
