@@ -43,6 +43,11 @@ func TestPathsAreWholeSegmentsLongestFirst(t *testing.T) {
 		"/api%2Fx":            {"root", "/api%2Fx"},
 		"/api/projects/a%2Fb": {"api", "/api/projects/a%2Fb"},
 		"/api/a%20b;c=d":      {"api", "/api/a%20b;c=d"},
+		// What RFC 3986 calls equivalent is one path, for the routes as for the app, so that nobody slips past a route.
+		"/%61pi":     {"api", "/api"},
+		"/api/{id}":  {"api", "/api/%7Bid%7D"},
+		"/api\\x":    {"api", "/api/x"},
+		"/api/..;/x": {"root", "/x"},
 	}
 	for path, want := range tests {
 		got := r.get(path)
