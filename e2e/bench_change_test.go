@@ -114,7 +114,7 @@ func startFloor(b *testing.B, port string) *floor {
 		{Addr: netip.MustParseAddrPort(backendAddress(0) + ":" + port)},
 	}}}, []mesh.Proxy{{
 		Listeners: []mesh.Listener{{Name: "egress", Addr: netip.MustParseAddrPort("127.0.0.1:" + ports[0])}},
-		Routes:    []mesh.Route{{Listener: "egress", Path: "/web", Service: "c1/web"}},
+		Routes:    []mesh.Route{{Listener: "egress", Path: "/web", Service: "c1/web", Policy: usualPolicy()}},
 	}})
 	must(b, err)
 	document, err := xds.Render(m, "")

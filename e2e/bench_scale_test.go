@@ -63,7 +63,7 @@ func thousand() ([]*mesh.Service, mesh.Proxy) {
 			s.Endpoints = append(s.Endpoints, mesh.Endpoint{Addr: addr, Zone: "eu-west-1a", Task: fmt.Sprint(e)})
 		}
 		all = append(all, s)
-		p.Routes = append(p.Routes, mesh.Route{Listener: "egress", Path: fmt.Sprintf("/s%d", n), Service: s.Name})
+		p.Routes = append(p.Routes, mesh.Route{Listener: "egress", Path: fmt.Sprintf("/s%d", n), Service: s.Name, Policy: usualPolicy()})
 	}
 	return all, p
 }

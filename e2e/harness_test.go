@@ -30,6 +30,7 @@ import (
 	"github.com/groboclown/nightjar-mesh/internal/demo"
 	"github.com/groboclown/nightjar-mesh/internal/ecssim"
 	"github.com/groboclown/nightjar-mesh/internal/envoy/envoytest"
+	"github.com/groboclown/nightjar-mesh/internal/mesh"
 )
 
 // asNightjar makes this test binary behave as the nightjar command, so that nightjar runs as a process of its own with
@@ -422,3 +423,6 @@ func indentYAML(text string) string {
 }
 
 func contains(text, part string) bool { return strings.Contains(text, part) }
+
+// usualPolicy is what the settings' defaults make.
+func usualPolicy() mesh.Policy { return mesh.Policy{Retries: 5, IdleTimeout: 4 * time.Second} }

@@ -63,7 +63,7 @@ func TestWhatEnvoyRefusesLeavesTheRestWorking(t *testing.T) {
 		service := &mesh.Service{Name: "c1/web", State: mesh.Active, Endpoints: []mesh.Endpoint{{Addr: backends[backend]}}}
 		proxy := mesh.Proxy{Listeners: listeners}
 		for _, l := range listeners {
-			proxy.Routes = append(proxy.Routes, mesh.Route{Listener: l.Name, Path: "/", Service: service.Name})
+			proxy.Routes = append(proxy.Routes, mesh.Route{Listener: l.Name, Path: "/", Service: service.Name, Policy: usualPolicy()})
 		}
 		m, err := mesh.New([]*mesh.Service{service}, []mesh.Proxy{proxy})
 		must(t, err)

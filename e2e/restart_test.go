@@ -191,7 +191,7 @@ func TestTwoHundredSwapsOfAPathBetweenServicesRestartsAmongThem(t *testing.T) {
 		service := &mesh.Service{Name: name, State: mesh.Active, Endpoints: []mesh.Endpoint{{Addr: backends[swap%3]}}}
 		m, err := mesh.New([]*mesh.Service{service}, []mesh.Proxy{{
 			Listeners: []mesh.Listener{{Name: "egress", Addr: netip.MustParseAddrPort("127.0.0.1:" + ports[0])}},
-			Routes:    []mesh.Route{{Listener: "egress", Path: "/web", Service: name}},
+			Routes:    []mesh.Route{{Listener: "egress", Path: "/web", Service: name, Policy: usualPolicy()}},
 		}})
 		must(t, err)
 		return m, fmt.Sprint(swap % 3)

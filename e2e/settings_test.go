@@ -171,6 +171,37 @@ func TestSettingsEachMakeADifference(t *testing.T) {
 				r.T.Errorf("status %d\n%s", status, stderr)
 			}
 		},
+		"SERVICE_WEIGHT_X": func(r *trial) {
+			r.rendered(`"weight": 7`, "SERVICE_WEIGHT_1=7", "SERVICE_ARN_2=arn:aws:ecs:eu-west-1:111122223333:service/c2/web",
+				"SERVICE_PATH_2=/web", "SERVICE_CONTAINER_2=app")
+			r.refused(`SERVICE_WEIGHT_1="0": the weights of the path /web are all 0`, "SERVICE_WEIGHT_1=0")
+		},
+		"SERVICE_PROTOCOL_X": func(r *trial) {
+			r.rendered(`"max_stream_duration"`, "SERVICE_PROTOCOL_1=grpc")
+			r.refused(`SERVICE_PROTOCOL_1="h2c": want http1, http2 or grpc`, "SERVICE_PROTOCOL_1=h2c")
+		},
+		"SERVICE_LISTEN_PORT_X": func(r *trial) {
+			r.rendered(`"name": "egress-18098"`, "SERVICE_LISTEN_PORT_1=18098")
+			r.refused("is NIGHTJAR_ADMIN_LISTEN's too", "SERVICE_LISTEN_PORT_1=18097", "NIGHTJAR_ADMIN_LISTEN=127.0.0.1:18097")
+		},
+		"SERVICE_TIMEOUT_X": func(r *trial) {
+			r.rendered(`"timeout": "1.500s"`, "SERVICE_TIMEOUT_1=1500ms")
+			r.refused("or off", "SERVICE_TIMEOUT_1=15")
+		},
+		"SERVICE_RETRIES_X":      func(r *trial) { r.rendered(`"num_retries": 2`, "SERVICE_RETRIES_1=2") },
+		"SERVICE_IDLE_TIMEOUT_X": func(r *trial) { r.rendered(`"idle_timeout": "59s"`, "SERVICE_IDLE_TIMEOUT_1=59s") },
+		"NIGHTJAR_ACCESS_LOG": func(r *trial) {
+			with, _, _ := r.try([]string{"render"}, "NIGHTJAR_ACCESS_LOG=off")
+			without, _, _ := r.try([]string{"render"})
+			if contains(with, "access_log") || !contains(without, "access_log") {
+				r.T.Errorf("off:\n%s", with)
+			}
+			r.refused("want off, errors or all", "NIGHTJAR_ACCESS_LOG=some")
+		},
+		"NIGHTJAR_ENVOY_STATS_LISTEN": func(r *trial) {
+			r.rendered(`"port_value": 18096`, "NIGHTJAR_ENVOY_STATS_LISTEN=127.0.0.1:18096")
+			r.refused("want HOST:PORT with an IP address", "NIGHTJAR_ENVOY_STATS_LISTEN=9904")
+		},
 		"NIGHTJAR_LOG_LEVEL": func(r *trial) {
 			log := r.served(func() bool { return contains(r.admin0("/api/status"), `"state": "active"`) }, "NIGHTJAR_LOG_LEVEL=warn")
 			if contains(log, "level=INFO") || contains(log, "level=DEBUG") {

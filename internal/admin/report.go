@@ -73,6 +73,13 @@ type Route struct {
 	Path     string `json:"path"`
 	Service  string `json:"service"`
 	Origin   string `json:"origin"`
+	// Weight is the service's part of the path, where services share it.
+	Weight *uint32 `json:"weight,omitempty"`
+	// Protocol is what the service speaks: http1, http2 or grpc.
+	Protocol string `json:"protocol"`
+	// Timeout is that of a whole request in seconds, 0 for none; Retries are the tries after the first.
+	Timeout float64 `json:"timeout_seconds"`
+	Retries uint32  `json:"retries"`
 }
 
 // Pace tells how often AWS is read.
@@ -104,10 +111,21 @@ func (s *Server) Report() Report {
 			r.Listener = append(r.Listener, Listener{l.Name, l.Addr.String()})
 		}
 		for _, route := range p.Routes {
-			r.Routes = append(r.Routes, Route(route))
+			r.Routes = append(r.Routes, reportRoute(route))
 		}
 	}
 	return r
+}
+
+func reportRoute(r mesh.Route) Route {
+	route := Route{
+		Listener: r.Listener, Path: r.Path, Service: r.Service, Origin: r.Origin,
+		Protocol: r.Policy.Protocol.String(), Timeout: r.Policy.Timeout.Seconds(), Retries: r.Policy.Retries,
+	}
+	if r.Weighted {
+		route.Weight = &r.Weight
+	}
+	return route
 }
 
 // notReady says what readiness waits for, "" when ready. What it asks for stays once it is there, so readiness does too:

@@ -3,6 +3,8 @@ package config
 import (
 	"log/slog"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/groboclown/nightjar-mesh/internal/mesh"
@@ -17,8 +19,11 @@ type Config struct {
 	Region string
 	// Entries are the services and their paths, in order of their index.
 	Entries []Entry
-	// Egress is where Envoy takes the own apps' requests; not valid where there are no entries.
+	// Egress is where Envoy takes the own apps' requests; its port is 0 where every entry has one of its own.
 	Egress netip.AddrPort
+	// AccessLog says which requests Envoy logs, and Stats where it serves its metrics; not valid for nowhere.
+	AccessLog mesh.AccessLog
+	Stats     netip.AddrPort
 	// XDS is where nightjar serves xDS, or for the bootstrap what Envoy dials.
 	XDS Address
 	// Admin is where nightjar's own HTTP listens.
@@ -45,9 +50,17 @@ type Config struct {
 type Entry struct {
 	Ref  mesh.ServiceRef
 	Path string
+	// ListenPort is the port of its own that it is reached through, 0 for EGRESS_LISTEN_PORT.
+	ListenPort uint16
+	Policy     mesh.Policy
+	Weighted   bool
+	Weight     uint32
 	// Origin is the variable of the path.
 	Origin string
 }
+
+// index is X.
+func (e Entry) index() string { return strings.TrimPrefix(e.Origin, "SERVICE_PATH_") }
 
 // egressName is the name of the egress listener.
 const egressName = "egress"
@@ -67,15 +80,37 @@ func (c *Config) Refs() []mesh.ServiceRef {
 
 // Proxy is what the own Envoy is to see.
 func (c *Config) Proxy() mesh.Proxy {
-	return mesh.Proxy{ID: c.NodeID, Zone: c.Zone, Routes: c.routes(), Listeners: []mesh.Listener{
-		{Name: egressName, Direction: mesh.Egress, Addr: c.Egress, Exclusive: c.Mode == "host"},
-	}}
+	p := mesh.Proxy{ID: c.NodeID, Zone: c.Zone, Routes: c.routes(), Stats: c.Stats, EnvoyAdmin: c.EnvoyAdmin}
+	for _, port := range c.egressPorts() {
+		p.Listeners = append(p.Listeners, mesh.Listener{
+			Name: listenerName(port, c.Egress.Port()), Direction: mesh.Egress, Addr: netip.AddrPortFrom(c.Egress.Addr(), port),
+			Exclusive: c.Mode == "host", AccessLog: c.AccessLog,
+		})
+	}
+	return p
+}
+
+// egressPorts are the ports of all egress listeners, EGRESS_LISTEN_PORT first.
+func (c *Config) egressPorts() []uint16 {
+	var ports []uint16
+	if c.Egress.Port() != 0 {
+		ports = append(ports, c.Egress.Port())
+	}
+	for _, e := range c.Entries {
+		if e.ListenPort != 0 && !slices.Contains(ports, e.ListenPort) {
+			ports = append(ports, e.ListenPort)
+		}
+	}
+	return ports
 }
 
 func (c *Config) routes() []mesh.Route {
 	routes := make([]mesh.Route, 0, len(c.Entries))
 	for _, e := range c.Entries {
-		routes = append(routes, mesh.Route{Listener: egressName, Path: e.Path, Service: e.Ref.Name(), Origin: e.Origin})
+		routes = append(routes, mesh.Route{
+			Listener: listenerName(e.ListenPort, c.Egress.Port()), Path: e.Path, Service: e.Ref.Name(), Policy: e.Policy,
+			Weighted: e.Weighted, Weight: e.Weight, Origin: e.Origin,
+		})
 	}
 	return routes
 }

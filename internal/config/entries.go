@@ -36,7 +36,10 @@ func (l *loader) entries() {
 // entry reads what one index says. Only a good one counts for what is found when all are compared.
 func (l *loader) entry(x string) {
 	arn, known := l.service(x)
-	e := Entry{Origin: "SERVICE_PATH_" + x, Path: l.path(x)}
+	e := Entry{
+		Origin: "SERVICE_PATH_" + x, Path: l.path(x), Policy: l.policy(x), ListenPort: l.port("SERVICE_LISTEN_PORT_" + x),
+	}
+	e.Weight, e.Weighted = l.weight(x)
 	e.Ref = mesh.ServiceRef{
 		Cluster: l.clusterOf(x, arn, known), Service: arn.Service, ServiceVar: "SERVICE_ARN_" + x,
 		Container: l.name("SERVICE_CONTAINER_" + x), ContainerVar: "SERVICE_CONTAINER_" + x,

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"github.com/groboclown/nightjar-mesh/internal/mesh"
@@ -53,8 +54,9 @@ func (l *loader) port(name string) uint16 {
 // egress reads where the apps' requests are taken.
 func (l *loader) egress() {
 	port := l.port("EGRESS_LISTEN_PORT")
-	if port == 0 {
-		l.mistake("EGRESS_LISTEN_PORT", "needed: the services of SERVICE_ARN_X are reached through it")
+	without := func(e Entry) bool { return e.ListenPort == 0 }
+	if port == 0 && (len(l.config.Entries) == 0 || slices.ContainsFunc(l.config.Entries, without)) {
+		l.mistake("EGRESS_LISTEN_PORT", "needed: the services of SERVICE_ARN_X without a SERVICE_LISTEN_PORT_X are reached through it")
 	}
 	host, err := netip.ParseAddr(l.value("EGRESS_LISTEN_ADDRESS"))
 	if err != nil || host.Zone() != "" {
@@ -64,11 +66,11 @@ func (l *loader) egress() {
 	l.config.Egress = netip.AddrPortFrom(host, port)
 }
 
-// routeConflicts finds paths that are given twice.
+// routeConflicts finds routes that contradict each other.
 func (l *loader) routeConflicts() {
+	l.weightSums()
 	for _, c := range mesh.Conflicts(l.config.routes()) {
-		c.First.Path, c.Second.Path = cut(c.First.Path), cut(c.Second.Path)
-		if c.Fatal() {
+		if c.Fatal {
 			l.mistake(c.Second.Origin, c.Error())
 		} else {
 			l.warn("%s", c.Error())
@@ -91,6 +93,14 @@ func (l *loader) addressConflicts() {
 		{"ENVOY_ADMIN_PORT", tcp(c.EnvoyAdmin), true},
 		{"EGRESS_LISTEN_PORT", tcp(c.Egress), true},
 	}
+	seen := []uint16{c.Egress.Port()}
+	for _, e := range c.Entries {
+		if !slices.Contains(seen, e.ListenPort) && e.ListenPort != 0 {
+			seen = append(seen, e.ListenPort)
+			places = append(places, place{"SERVICE_LISTEN_PORT_" + e.index(), tcp(netip.AddrPortFrom(c.Egress.Addr(), e.ListenPort)), true})
+		}
+	}
+	places = append(places, place{"NIGHTJAR_ENVOY_STATS_LISTEN", tcp(c.Stats), true})
 	for i, b := range places {
 		for _, a := range places[:i] {
 			together := c.Mode != "bridge" || a.envoy == b.envoy
@@ -102,7 +112,7 @@ func (l *loader) addressConflicts() {
 }
 
 func tcp(a netip.AddrPort) Address {
-	if !a.IsValid() {
+	if !a.IsValid() || a.Port() == 0 {
 		return Address{}
 	}
 	return Address{Network: "tcp", Host: a.Addr().String(), Port: a.Port()}

@@ -78,10 +78,10 @@ func (l *loader) value(name string) string {
 	if v != "" {
 		return v
 	}
-	if l.table[name].Default == byMode {
-		return l.modeDefault(name)
+	if usual := l.table[genericName(name)].Default; usual != byMode {
+		return usual
 	}
-	return l.table[name].Default
+	return l.modeDefault(name)
 }
 
 func (l *loader) modeDefault(name string) string {
@@ -137,12 +137,13 @@ func (l *loader) limits() {
 		l.mistake("NIGHTJAR_LOG_FORMAT", "want text or json")
 	}
 	c.LogJSON = format == "json"
+	c.AccessLog, c.Stats = l.accessLog(), l.statsListen()
 }
 
 func (l *loader) number(name string, low, high int) int {
 	n, err := strconv.Atoi(l.value(name))
 	if err != nil || n < low || n > high {
-		l.mistake(name, fmt.Sprintf("want a whole number from %d to %d (%s)", low, high, l.table[name].Type))
+		l.mistake(name, fmt.Sprintf("want a whole number from %d to %d (%s)", low, high, l.table[genericName(name)].Type))
 		return low
 	}
 	return n

@@ -50,7 +50,7 @@ func TestEveryMistakeHasItsSentence(t *testing.T) {
 		},
 		"no egress port": {
 			[]string{"EGRESS_LISTEN_PORT="},
-			"EGRESS_LISTEN_PORT: needed: the services of SERVICE_ARN_X are reached through it",
+			"EGRESS_LISTEN_PORT: needed: the services of SERVICE_ARN_X without a SERVICE_LISTEN_PORT_X are reached through it",
 		},
 		"port zero":      {[]string{"EGRESS_LISTEN_PORT=0"}, `EGRESS_LISTEN_PORT="0": ` + portWant},
 		"port too high":  {[]string{"ENVOY_ADMIN_PORT=70000"}, `ENVOY_ADMIN_PORT="70000": ` + portWant},
@@ -165,7 +165,7 @@ func TestEveryMistakeHasItsSentence(t *testing.T) {
 		"one path, two services": {
 			[]string{"SERVICE_ARN_2=other", "CLUSTER=shop", "SERVICE_PATH_2=/orders"},
 			`SERVICE_PATH_2="/orders": the path /orders is given to two services: shop/orders by SERVICE_PATH_1 and shop/other by ` +
-				"SERVICE_PATH_2; change one of the two paths",
+				"SERVICE_PATH_2; change one of the two paths, or give weights to share it",
 		},
 
 		"no Region": {

@@ -21,7 +21,7 @@ type Setting struct {
 	Meaning string
 	// Wrong says what becomes of a wrong or missing value.
 	Wrong string
-	// Part is the part of the project that brings it; see ThisPart.
+	// Part is the first part of the project whose version has it; see ThisPart.
 	Part int
 	// Also are the purposes beside ToServe that read it.
 	Also []Purpose
@@ -50,7 +50,7 @@ func original() []Setting {
 	return []Setting{
 		{
 			Name: "EGRESS_LISTEN_PORT", Type: "port", Part: 1,
-			Meaning: "port of the egress listener; not needed where every entry has a listen port of its own (part 2)",
+			Meaning: "port of the egress listener; not needed where every entry has a listen port of its own",
 			Wrong:   "services without it: error naming it",
 		},
 		{
@@ -140,17 +140,17 @@ func beyond() []Setting {
 		timeout  = "whole request, `500ms`, `15s`, `off` (a stream silent for 300 s still ends, websockets too)"
 	)
 	return []Setting{
-		later(2, "SERVICE_WEIGHT_X", "number", "1", "entries with one path on one listener share it by weight as soon as one of them has a "+
+		later(1, "SERVICE_WEIGHT_X", "number", "1", "entries with one path on one listener share it by weight as soon as one of them has a "+
 			"weight; 0 allowed, the sum is above 0. A service with nothing to serve passes its share to the others (log line). Without any "+
 			"weight a path given on one listener for two different services is an error naming both; the same pair twice a warning"),
-		later(2, "SERVICE_PROTOCOL_X", "http1, http2 or grpc", "http1", protocol),
+		later(1, "SERVICE_PROTOCOL_X", "http1, http2 or grpc", "http1", protocol),
 		later(2, "CONTAINER_PROTOCOL_X", "http1, http2 or grpc", "http1", protocol),
-		later(2, "SERVICE_LISTEN_PORT_X", "port", "", listen),
+		later(1, "SERVICE_LISTEN_PORT_X", "port", "", listen),
 		later(2, "CONTAINER_LISTEN_PORT_X", "port", "", listen),
-		later(2, "SERVICE_TIMEOUT_X", "duration or off", "off", timeout),
+		later(1, "SERVICE_TIMEOUT_X", "duration or off", "off", timeout),
 		later(2, "CONTAINER_TIMEOUT_X", "duration or off", "off", timeout),
-		later(2, "SERVICE_RETRIES_X", "number", "5", "tries after the first, 0 for none"),
-		later(2, "SERVICE_IDLE_TIMEOUT_X", "duration", "4s",
+		later(1, "SERVICE_RETRIES_X", "number", "5", "tries after the first, 0 for none"),
+		later(1, "SERVICE_IDLE_TIMEOUT_X", "duration", "4s",
 			"upstream connections idle longer are closed; keep it below the app's keep-alive"),
 		{
 			Name: "EGRESS_LISTEN_ADDRESS", Type: "IP address", Default: byMode, Part: 1, Beyond: true,
@@ -182,9 +182,9 @@ func beyond() []Setting {
 			Name: "NIGHTJAR_AWS_BURST", Type: "calls", Default: "10", Part: 1, Beyond: true,
 			Meaning: "the burst: calls that may come at once, after as many were spared", Wrong: "not a number from 1 to 10000: error",
 		},
-		later(2, "NIGHTJAR_ACCESS_LOG", "off, errors or all", "errors",
+		later(1, "NIGHTJAR_ACCESS_LOG", "off, errors or all", "errors",
 			"Envoy's access log, JSON on its stdout: route, service, endpoint, flags, duration, request id"),
-		later(2, "NIGHTJAR_ENVOY_STATS_LISTEN", "HOST:PORT", "",
+		later(1, "NIGHTJAR_ENVOY_STATS_LISTEN", "HOST:PORT", "",
 			"a listener that serves Envoy's Prometheus metrics and nothing else of the admin API"),
 		{
 			Name: "NIGHTJAR_ENVOY_PATH", Type: "path of a file", Part: 1, Beyond: true,

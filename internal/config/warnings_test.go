@@ -30,7 +30,7 @@ func TestWarnings(t *testing.T) {
 		"ours, unknown":   {[]string{"NIGHTJAR_SPEED=9"}, []string{"NIGHTJAR_SPEED is no setting of nightjar and is ignored"}},
 		"odd characters":  {[]string{"NIGHTJAR_\x1b[1m=9"}, []string{`NIGHTJAR_\x1b[1m is no setting of nightjar and is ignored`}},
 		"same path twice": {[]string{"SERVICE_ARN_2=" + ordersARN, "SERVICE_PATH_2=/orders"}, []string{
-			"the path /orders is given to shop/orders twice, by SERVICE_PATH_1 and SERVICE_PATH_2; one of them can go",
+			"the path /orders is given to shop/orders twice, by SERVICE_PATH_1 and SERVICE_PATH_2; the second is ignored and can go",
 		}},
 		"other programs' variables": {[]string{
 			"PATH=/bin", "HOME=/root", "ECS_AGENT_URI=x", "SERVICE_NAME=x", "AWS_ENDPOINT_URL_ECS=http://x",

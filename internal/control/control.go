@@ -173,7 +173,7 @@ func (l *Loop) publish() {
 		return
 	}
 	first := l.mesh == nil
-	changes := mesh.Diff(l.mesh, m)
+	changes, shares := mesh.Diff(l.mesh, m), mesh.DiffShares(l.mesh, m)
 	if !first && same(l.mesh, m) {
 		return
 	}
@@ -186,6 +186,9 @@ func (l *Loop) publish() {
 	for _, c := range changes {
 		l.Log.Info(c.String())
 		l.Observer.Changed(c.Service)
+	}
+	for _, words := range shares {
+		l.Log.Info(words)
 	}
 	if first {
 		close(l.published)

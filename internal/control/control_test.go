@@ -282,3 +282,18 @@ func TestLoopRefusesRoutesToNowhere(t *testing.T) {
 		t.Fatalf("error %v", err)
 	}
 }
+
+func TestAnEmptyFirstReadIsNotPublished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{ports: map[string][]uint16{"c/a": {1}}} // c/b shows nothing at first
+		_, p, _ := start(t, w)
+		if n := len(p.all()); n != 0 {
+			t.Fatalf("published %d times after one read, in which c/b showed nothing", n)
+		}
+		w.change(func() { w.ports["c/b"] = []uint16{2} })
+		rounds(1)
+		if p.serving("c/b") != 1 || len(p.all()) != 1 {
+			t.Fatalf("%d serving after %d publishes", p.serving("c/b"), len(p.all()))
+		}
+	})
+}

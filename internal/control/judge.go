@@ -32,22 +32,21 @@ type verdict struct {
 	doubted bool
 }
 
-// judge takes a reading. An error keeps what was. A reading that shows nothing where there was something is believed when
-// the next good one says so too: a service that vanishes at once is more often a slip of AWS than the truth.
+// judge takes a reading. An error keeps what was. A reading that shows nothing is believed when the next good one says so
+// too: a service that vanishes at once is more often a slip of AWS than the truth. So it is after a start: an Envoy may hold
+// endpoints from before.
 func (r *record) judge(reading mesh.Reading) verdict {
 	if reading.Err != nil {
 		return r.fail(reading)
 	}
 	v := verdict{recovered: r.err != nil}
 	r.err, r.failingSince = nil, time.Time{}
-	r.readAt = reading.At
-	r.answered = true
-	empty := len(reading.Service.Endpoints) == 0 && len(r.service.Endpoints) > 0
+	empty := len(reading.Service.Endpoints) == 0 && (len(r.service.Endpoints) > 0 || !r.answered)
 	if empty && !r.doubted {
-		r.doubted, v.doubted = true, true
+		r.doubted, v.doubted = true, r.answered
 		return v
 	}
-	r.doubted = false
+	r.doubted, r.answered, r.readAt = false, true, reading.At
 	r.replace(reading.Service, reading.At)
 	return v
 }

@@ -26,6 +26,8 @@ type Identity struct {
 type Answer struct {
 	Identity
 	Method string `json:"method"`
+	// Protocol is what the request came by, such as HTTP/1.1.
+	Protocol string `json:"protocol"`
 	// Target is the request's path and query, as they arrived.
 	Target  string      `json:"target"`
 	Headers http.Header `json:"headers"`
@@ -39,6 +41,8 @@ type Backend struct {
 
 	mu    sync.Mutex
 	conns map[net.Conn]struct{}
+	// broken are the requests whose connection was broken.
+	broken map[string]bool
 }
 
 // StartBackend listens on the address and answers who it is.
@@ -48,9 +52,13 @@ func StartBackend(who Identity, at netip.AddrPort) (*Backend, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the backend of %s, task %s: %w", who.Service, who.Task, err)
 	}
-	b := &Backend{listener: l, done: make(chan struct{}), conns: map[net.Conn]struct{}{}}
+	b := &Backend{listener: l, done: make(chan struct{}), conns: map[net.Conn]struct{}{}, broken: map[string]bool{}}
+	both := &http.Protocols{}
+	both.SetHTTP1(true)
+	both.SetUnencryptedHTTP2(true)
 	b.server = &http.Server{
-		Handler:           http.HandlerFunc(who.answer),
+		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { b.answer(who, w, r) }),
+		Protocols:         both,
 		ReadHeaderTimeout: 10 * time.Second,
 		ConnState:         b.track,
 	}
@@ -61,11 +69,38 @@ func StartBackend(who Identity, at netip.AddrPort) (*Backend, error) {
 	return b, nil
 }
 
-func (who Identity) answer(w http.ResponseWriter, r *http.Request) {
+// maxSleep bounds what a request may ask for.
+const maxSleep = 10 * time.Second
+
+// answer says who answers. The query may ask for a slow answer (sleep=2s), or once for each value for a connection that
+// breaks instead (break=x), to see what Envoy makes of it.
+func (b *Backend) answer(who Identity, w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	if d, err := time.ParseDuration(query.Get("sleep")); err == nil {
+		select {
+		case <-time.After(min(d, maxSleep)):
+		case <-r.Context().Done():
+			return
+		}
+	}
+	if name := query.Get("break"); name != "" && b.first(name) {
+		panic(http.ErrAbortHandler)
+	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(Answer{ // the client went away: nobody is left to tell
-		Identity: who, Method: r.Method, Target: r.RequestURI, Headers: r.Header,
+		Identity: who, Method: r.Method, Protocol: r.Proto, Target: r.RequestURI, Headers: r.Header,
 	})
+}
+
+// first tells whether a name is seen for the first time.
+func (b *Backend) first(name string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.broken[name] || len(b.broken) >= 1000 {
+		return false
+	}
+	b.broken[name] = true
+	return true
 }
 
 func (b *Backend) track(c net.Conn, state http.ConnState) {

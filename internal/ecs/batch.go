@@ -25,9 +25,9 @@ func batches(byCluster map[string][]string, size int) []batch {
 	return all
 }
 
-// concurrently calls do for each of many, up to 16 at a time, and waits for all.
+// concurrently calls do for each of many, up to 32 at a time, and waits for all.
 func concurrently[T any](many []T, do func(T)) {
-	const atATime = 16
+	const atATime = 32
 	var group errgroup.Group
 	group.SetLimit(atATime)
 	for _, one := range many {

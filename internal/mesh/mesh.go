@@ -56,7 +56,7 @@ func (m *Mesh) check(p Proxy) error {
 		}
 	}
 	for _, c := range Conflicts(p.Routes) {
-		if c.Fatal() {
+		if c.Fatal {
 			return c
 		}
 	}

@@ -11,6 +11,9 @@ type Proxy struct {
 	Listeners []Listener
 	// Routes of all listeners. A Mesh has them in match order.
 	Routes []Route
+	// Stats is where Envoy's Prometheus metrics are served, and EnvoyAdmin the address of the admin API that they come
+	// from; the zero AddrPort for nowhere.
+	Stats, EnvoyAdmin netip.AddrPort
 }
 
 // Direction tells which way the traffic of a listener goes, seen from the proxy's own task.
@@ -32,4 +35,6 @@ type Listener struct {
 	Addr      netip.AddrPort
 	// Exclusive keeps a second Envoy from sharing the port unnoticed, where several tasks share one network (host mode).
 	Exclusive bool
+	// AccessLog says which requests are logged.
+	AccessLog AccessLog
 }

@@ -15,6 +15,12 @@ type Route struct {
 	Path string
 	// Service is the name of a Service.
 	Service string
+	// Policy is how its requests are treated.
+	Policy Policy
+	// Weighted tells that a Weight was set. Routes of one path share it by weight as soon as one of them has one; those
+	// without have 1.
+	Weighted bool
+	Weight   uint32
 	// Origin names the setting that asked for the route, such as SERVICE_PATH_2, for messages.
 	Origin string
 }
@@ -36,36 +42,67 @@ func InMatchOrder(routes []Route) []Route {
 	})
 }
 
-// Conflict is a path that two routes of one listener claim.
+// Conflict is what two routes contradict each other in.
 type Conflict struct {
 	First, Second Route
+	// Problem says what conflicts, and what to change.
+	Problem string
+	// Fatal tells that they can't both hold; else they say the same thing twice.
+	Fatal bool
 }
 
-// Fatal tells whether the two routes contradict each other; else they say the same thing twice.
-func (c Conflict) Fatal() bool { return c.First.Service != c.Second.Service }
+// Error is the problem.
+func (c Conflict) Error() string { return c.Problem }
 
-// Error says what conflicts, and what to change.
-func (c Conflict) Error() string {
-	if c.Fatal() {
-		return fmt.Sprintf("the path %s is given to two services: %s by %s and %s by %s; change one of the two paths",
-			c.First.Path, c.First.Service, c.First.Origin, c.Second.Service, c.Second.Origin)
-	}
-	return fmt.Sprintf("the path %s is given to %s twice, by %s and %s; one of them can go",
-		c.First.Path, c.First.Service, c.First.Origin, c.Second.Origin)
-}
-
-// Conflicts lists the paths that more than one route of a listener claims, in the order the routes are given.
+// Conflicts lists what contradicts itself, in the order the routes are given.
 func Conflicts(routes []Route) []Conflict {
 	type place struct{ listener, path string }
-	first := make(map[place]Route, len(routes))
+	weighted := map[place]bool{}
+	for _, r := range routes {
+		if r.Weighted {
+			weighted[place{r.Listener, r.Path}] = true
+		}
+	}
+	at := make(map[place][]Route, len(routes))
+	to := make(map[string]Route, len(routes))
 	var conflicts []Conflict
 	for _, r := range routes {
-		at := place{r.Listener, r.Path}
-		if earlier, taken := first[at]; taken {
-			conflicts = append(conflicts, Conflict{earlier, r})
-			continue
+		here := place{r.Listener, r.Path}
+		if c, found := samePath(at[here], r, weighted[here]); found {
+			conflicts = append(conflicts, c)
 		}
-		first[at] = r
+		at[here] = append(at[here], r)
+		if other, known := to[r.Service]; !known {
+			to[r.Service] = r
+		} else if other.Policy.upstream() != r.Policy.upstream() {
+			conflicts = append(conflicts, Conflict{other, r, fmt.Sprintf(
+				"%s is given by %s and %s with different protocols or idle time-outs, which belong to its connections: give both the same",
+				r.Service, other.Origin, r.Origin), true})
+		}
 	}
 	return conflicts
+}
+
+// samePath compares a route with those before it that have the same path on the same listener.
+func samePath(before []Route, r Route, weighted bool) (Conflict, bool) {
+	for _, b := range before {
+		if b.Service == r.Service {
+			return Conflict{b, r, fmt.Sprintf("the path %s is given to %s twice, by %s and %s; the second is ignored and can go",
+				r.Path, r.Service, b.Origin, r.Origin), false}, true
+		}
+	}
+	if len(before) == 0 {
+		return Conflict{}, false
+	}
+	first := before[0]
+	switch {
+	case !weighted:
+		return Conflict{first, r, fmt.Sprintf("the path %s is given to two services: %s by %s and %s by %s; "+
+			"change one of the two paths, or give weights to share it", r.Path, first.Service, first.Origin, r.Service, r.Origin), true}, true
+	case first.Policy.Timeout != r.Policy.Timeout || first.Policy.Retries != r.Policy.Retries:
+		return Conflict{first, r, fmt.Sprintf(
+			"%s and %s share the path %s, and with it one time-out and one number of retries: give both the same",
+			first.Origin, r.Origin, r.Path), true}, true
+	}
+	return Conflict{}, false
 }

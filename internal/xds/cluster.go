@@ -17,9 +17,6 @@ import (
 const (
 	// connectTimeout is short, as everything is in one network: a lost SYN is retried on another endpoint.
 	connectTimeout = 250 * time.Millisecond
-	// upstreamIdleTimeout is below the 5 s that common HTTP servers keep idle connections (Node.js), so that Envoy closes
-	// first and no request meets a connection that is just being closed.
-	upstreamIdleTimeout = 4 * time.Second
 	// edsFetchTimeout: a live Envoy cluster that is changed waits for its assignment again. Sending that again at once is
 	// the cure (order.go); this is the safety net, where Envoy's default is 15 s. It must not strike while an Envoy that
 	// starts takes in 1,000 clusters, which with 0.5 s it did on two busy cores: clusters without endpoints, and warnings.
@@ -33,7 +30,7 @@ const (
 
 // cluster translates a service to its Envoy cluster, which depends on settings alone: endpoints come and go in the load
 // assignment, as a change to a live Envoy cluster is dear.
-func cluster(s *mesh.Service) (*Resource, error) {
+func cluster(s *mesh.Service, policy mesh.Policy) (*Resource, error) {
 	p := &packer{}
 	c := &clusterv3.Cluster{
 		Name:                 clusterName(s.Name),
@@ -58,20 +55,33 @@ func cluster(s *mesh.Service) (*Resource, error) {
 		OutlierDetection:   outlierDetection(),
 		UpstreamBindConfig: &corev3.BindConfig{SocketOptions: []*corev3.SocketOption{tcpUserTimeoutOption()}},
 		TypedExtensionProtocolOptions: map[string]*anypb.Any{
-			httpProtocolOptions: p.pack(&upstreamv3.HttpProtocolOptions{
-				CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{IdleTimeout: durationpb.New(upstreamIdleTimeout)},
-				UpstreamProtocolOptions: &upstreamv3.HttpProtocolOptions_ExplicitHttpConfig_{
-					ExplicitHttpConfig: &upstreamv3.HttpProtocolOptions_ExplicitHttpConfig{
-						ProtocolConfig: &upstreamv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{},
-					},
-				},
-			}),
+			httpProtocolOptions: p.pack(upstreamOptions(policy)),
 		},
 	}
 	if err := p.err(); err != nil {
 		return nil, err
 	}
 	return newResource(c.GetName(), c)
+}
+
+// upstreamOptions say how Envoy speaks to the app.
+func upstreamOptions(policy mesh.Policy) *upstreamv3.HttpProtocolOptions {
+	explicit := &upstreamv3.HttpProtocolOptions_ExplicitHttpConfig{
+		ProtocolConfig: &upstreamv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{},
+	}
+	if policy.Protocol != mesh.HTTP1 {
+		explicit.ProtocolConfig = &upstreamv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{
+			Http2ProtocolOptions: http2Options(),
+		}
+	}
+	options := &upstreamv3.HttpProtocolOptions{
+		UpstreamProtocolOptions: &upstreamv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: explicit},
+	}
+	if policy.IdleTimeout > 0 {
+		// Below what the app keeps idle connections, so that Envoy closes first and no request meets a closing connection.
+		options.CommonHttpProtocolOptions = &corev3.HttpProtocolOptions{IdleTimeout: durationpb.New(policy.IdleTimeout)}
+	}
+	return options
 }
 
 // circuitBreakers are wide: Envoy's default of 3 retries at a time defeats retrying when a task dies under load.

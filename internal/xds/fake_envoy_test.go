@@ -166,7 +166,7 @@ func testMesh(t *testing.T, services []*mesh.Service, routes ...string) *mesh.Me
 	t.Helper()
 	p := mesh.Proxy{Listeners: []mesh.Listener{{Name: "egress", Addr: netip.MustParseAddrPort("127.0.0.1:8080")}}}
 	for i := 0; i < len(routes); i += 2 {
-		p.Routes = append(p.Routes, mesh.Route{Listener: "egress", Path: routes[i], Service: routes[i+1]})
+		p.Routes = append(p.Routes, mesh.Route{Listener: "egress", Path: routes[i], Service: routes[i+1], Policy: mesh.Policy{Retries: 5}})
 	}
 	m, err := mesh.New(services, []mesh.Proxy{p})
 	if err != nil {

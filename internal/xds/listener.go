@@ -74,17 +74,23 @@ func connectionManager(l mesh.Listener) func(*packer) *hcmv3.HttpConnectionManag
 			PathWithEscapedSlashesAction: hcmv3.HttpConnectionManager_KEEP_UNCHANGED,
 			RequestHeadersTimeout:        durationpb.New(requestHeadersTimeout),
 			StreamIdleTimeout:            durationpb.New(streamIdleTimeout),
-			Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
-				MaxConcurrentStreams:        wrapperspb.UInt32(100),
-				InitialStreamWindowSize:     wrapperspb.UInt32(64 << 10),
-				InitialConnectionWindowSize: wrapperspb.UInt32(1 << 20),
-			},
-			UpgradeConfigs: []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}},
+			Http2ProtocolOptions:         http2Options(),
+			AccessLog:                    accessLog(p, l.AccessLog),
+			UpgradeConfigs:               []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}},
 			HttpFilters: []*hcmv3.HttpFilter{
 				httpFilter("envoy.filters.http.header_mutation", p, stripEnvoyHeaders()),
 				httpFilter("envoy.filters.http.router", p, &routerv3.Router{}),
 			},
 		}
+	}
+}
+
+// http2Options bound what one connection may hold, towards apps as towards clients.
+func http2Options() *corev3.Http2ProtocolOptions {
+	return &corev3.Http2ProtocolOptions{
+		MaxConcurrentStreams:        wrapperspb.UInt32(100),
+		InitialStreamWindowSize:     wrapperspb.UInt32(64 << 10),
+		InitialConnectionWindowSize: wrapperspb.UInt32(1 << 20),
 	}
 }
 

@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	// retries are the tries after the first. With 3, tasks that leave a few seconds before it is known exhausted them
-	// now and then; with 5 never.
-	retries = 5
+	// usualRetries are the tries after the first where the settings don't say otherwise. With 3, tasks that leave a few
+	// seconds before it is known exhausted them now and then; with 5 never.
+	usualRetries = 5
 	// retryBodyLimit is the size in bytes up to which a request's body is kept, so that it can be sent again.
 	retryBodyLimit = 1 << 20
 	// unsentHeader marks an answer to a request that never reached an app, so that any method may be tried again.
@@ -31,22 +31,25 @@ const (
 	retrySafe = retryUnsent + ",reset"
 )
 
-// routeConfig translates the routes of one listener. They are in match order: Envoy takes the first that matches.
-func routeConfig(listener mesh.Listener, routes []mesh.Route) (*Resource, error) {
+// routeConfig translates what the paths of one listener lead to. They are in match order: Envoy takes the first that
+// matches.
+func routeConfig(listener mesh.Listener, splits []mesh.Split) (*Resource, error) {
 	p := &packer{}
 	host := &routev3.VirtualHost{
 		Name:                   routeConfigName(listener.Name),
 		Domains:                []string{"*"},
-		RetryPolicy:            retryPolicy(p, retryUnsent),
+		RetryPolicy:            retryPolicy(p, retryUnsent, usualRetries),
 		RequestBodyBufferLimit: wrapperspb.UInt64(retryBodyLimit),
 	}
 	needs := map[string]bool{}
-	for _, r := range routes {
-		if r.Listener != listener.Name {
+	for _, s := range splits {
+		if s.Listener != listener.Name {
 			continue
 		}
-		needs[clusterName(r.Service)] = true
-		host.Routes = append(host.Routes, safeRoute(p, r), restRoute(r))
+		for _, share := range s.Shares {
+			needs[clusterName(share.Service)] = true
+		}
+		host.Routes = append(host.Routes, safeRoute(p, s), restRoute(p, s))
 	}
 	if err := p.err(); err != nil {
 		return nil, err
@@ -70,28 +73,49 @@ func routeConfig(listener mesh.Listener, routes []mesh.Route) (*Resource, error)
 }
 
 // safeRoute takes the methods that may be repeated.
-func safeRoute(p *packer, r mesh.Route) *routev3.Route {
-	route := restRoute(r)
+func safeRoute(p *packer, s mesh.Split) *routev3.Route {
+	route := pathRoute(s)
 	route.Match.Headers = []*routev3.HeaderMatcher{{
 		Name: ":method",
 		HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: &matcherv3.StringMatcher{
 			MatchPattern: &matcherv3.StringMatcher_SafeRegex{SafeRegex: &matcherv3.RegexMatcher{Regex: safeMethods}},
 		}},
 	}}
-	route.GetRoute().RetryPolicy = retryPolicy(p, retrySafe)
+	route.GetRoute().RetryPolicy = retryPolicy(p, retrySafe, s.Policy.Retries)
 	return route
 }
 
-// restRoute takes every method, with the retries of the virtual host.
-func restRoute(r mesh.Route) *routev3.Route {
-	return &routev3.Route{
-		Match: pathMatch(r.Path),
-		Action: &routev3.Route_Route{Route: &routev3.RouteAction{
-			ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: clusterName(r.Service)},
-			// Without this Envoy ends every request after 15 s.
-			Timeout: durationpb.New(0),
-		}},
+// restRoute takes every method, with the retries of the virtual host where they are the usual ones.
+func restRoute(p *packer, s mesh.Split) *routev3.Route {
+	route := pathRoute(s)
+	if s.Policy.Retries != usualRetries {
+		route.GetRoute().RetryPolicy = retryPolicy(p, retryUnsent, s.Policy.Retries)
 	}
+	return route
+}
+
+// pathRoute takes a path. Its name shows in the access log.
+func pathRoute(s mesh.Split) *routev3.Route {
+	action := &routev3.RouteAction{
+		// Without this Envoy ends every request after 15 s.
+		Timeout: durationpb.New(s.Policy.Timeout),
+	}
+	if s.Policy.Protocol == mesh.GRPC {
+		// The deadline that a gRPC client sends (grpc-timeout) holds, within the one that is set.
+		action.MaxStreamDuration = &routev3.RouteAction_MaxStreamDuration{GrpcTimeoutHeaderMax: durationpb.New(s.Policy.Timeout)}
+	}
+	if len(s.Shares) == 1 {
+		action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: clusterName(s.Shares[0].Service)}
+	} else {
+		shared := &routev3.WeightedCluster{}
+		for _, share := range s.Shares {
+			shared.Clusters = append(shared.Clusters, &routev3.WeightedCluster_ClusterWeight{
+				Name: clusterName(share.Service), Weight: wrapperspb.UInt32(share.Weight),
+			})
+		}
+		action.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: shared}
+	}
+	return &routev3.Route{Name: s.Path, Match: pathMatch(s.Path), Action: &routev3.Route_Route{Route: action}}
 }
 
 // pathMatch matches whole segments. path_separated_prefix refuses "/" and a trailing slash, where prefix means the same.
@@ -102,7 +126,12 @@ func pathMatch(path string) *routev3.RouteMatch {
 	return &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_PathSeparatedPrefix{PathSeparatedPrefix: path}}
 }
 
-func retryPolicy(p *packer, on string) *routev3.RetryPolicy {
+// retryPolicy tries again after the faults named, so often. A policy without faults, which stands for no retries, is sent
+// too: without one the virtual host's would count.
+func retryPolicy(p *packer, on string, retries uint32) *routev3.RetryPolicy {
+	if retries == 0 {
+		return &routev3.RetryPolicy{NumRetries: wrapperspb.UInt32(0)}
+	}
 	return &routev3.RetryPolicy{
 		RetryOn:                       on,
 		NumRetries:                    wrapperspb.UInt32(retries),

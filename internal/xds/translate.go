@@ -20,41 +20,65 @@ type translator struct {
 
 type translatedService struct {
 	from                *mesh.Service
+	policy              mesh.Policy
 	cluster, assignment *Resource
 }
 
 type translatedProxy struct {
-	from mesh.Proxy
-	view Resources
+	from   mesh.Proxy
+	splits []mesh.Split
+	view   Resources
 }
 
 // translate returns the resources of each proxy by its ID.
 func (t *translator) translate(m *mesh.Mesh) (map[string]Resources, error) {
 	var errs []error
-	shared, err := t.shared(m.Services)
+	shared, err := t.shared(m)
 	errs = append(errs, err)
 	all := make(map[string]Resources, len(m.Proxies))
 	proxies := make(map[string]translatedProxy, len(m.Proxies))
 	for _, p := range m.Proxies {
-		made, err := t.proxy(p)
+		made, err := t.proxy(p, m.Splits(p))
 		errs = append(errs, err)
 		proxies[p.ID] = made
-		resources := maps.Clone(shared)
-		maps.Copy(resources, made.view)
-		all[p.ID] = resources
+		all[p.ID] = together(shared, made.view)
 	}
 	t.proxies = proxies
 	return all, errors.Join(errs...)
 }
 
+// together joins the resources of all Envoys with those of one.
+func together(shared, view Resources) Resources {
+	all := maps.Clone(shared)
+	for typeURL, resources := range view {
+		if len(all[typeURL]) == 0 {
+			all[typeURL] = resources
+			continue
+		}
+		if len(resources) > 0 {
+			both := maps.Clone(all[typeURL])
+			maps.Copy(both, resources)
+			all[typeURL] = both
+		}
+	}
+	return all
+}
+
 // shared translates services: Envoy clusters and load assignments, the same for all Envoys.
-func (t *translator) shared(services []*mesh.Service) (Resources, error) {
+func (t *translator) shared(m *mesh.Mesh) (Resources, error) {
+	services := m.Services
+	policies := make(map[string]mesh.Policy, len(services))
+	for _, p := range m.Proxies {
+		for _, r := range p.Routes {
+			policies[r.Service] = r.Policy // of what a cluster takes from it, all routes to a service have the same
+		}
+	}
 	var errs []error
 	clusters := make(map[string]*Resource, len(services))
 	assignments := make(map[string]*Resource, len(services))
 	made := make(map[string]translatedService, len(services))
 	for _, s := range services {
-		ts, err := t.service(s)
+		ts, err := t.service(s, policies[s.Name])
 		errs = append(errs, err)
 		made[s.Name] = ts
 		if ts.cluster != nil && ts.assignment != nil {
@@ -66,39 +90,50 @@ func (t *translator) shared(services []*mesh.Service) (Resources, error) {
 	return Resources{ClusterType: clusters, EndpointType: assignments}, errors.Join(errs...)
 }
 
-func (t *translator) service(s *mesh.Service) (translatedService, error) {
+func (t *translator) service(s *mesh.Service, policy mesh.Policy) (translatedService, error) {
 	last := t.services[s.Name]
-	if last.from == s {
+	if last.from == s && last.policy == policy {
 		return last, nil
 	}
-	made := translatedService{from: s, cluster: last.cluster}
+	made := translatedService{from: s, policy: policy, cluster: last.cluster}
 	var err error
-	if made.cluster == nil {
-		made.cluster, err = cluster(s)
+	if made.cluster == nil || last.policy != policy {
+		var changed *Resource
+		changed, err = cluster(s, policy)
+		made.cluster = sameOr(last.cluster, changed)
 	}
 	assignment, assignmentErr := loadAssignment(s)
 	made.assignment = sameOr(last.assignment, assignment)
 	return made, errors.Join(err, assignmentErr)
 }
 
-// proxy translates what one Envoy sees: its listeners and their routes.
-func (t *translator) proxy(p mesh.Proxy) (translatedProxy, error) {
+// proxy translates what one Envoy sees: its listeners and what their paths lead to.
+func (t *translator) proxy(p mesh.Proxy, splits []mesh.Split) (translatedProxy, error) {
 	last, known := t.proxies[p.ID]
-	if known && slices.Equal(last.from.Listeners, p.Listeners) && slices.Equal(last.from.Routes, p.Routes) {
+	if known && slices.Equal(last.from.Listeners, p.Listeners) && slices.EqualFunc(last.splits, splits, mesh.Split.Equal) &&
+		last.from.Stats == p.Stats && last.from.EnvoyAdmin == p.EnvoyAdmin {
 		return last, nil
 	}
 	var errs []error
-	view := Resources{ListenerType: {}, RouteType: {}}
+	view := Resources{ListenerType: {}, RouteType: {}, ClusterType: {}}
 	for _, l := range p.Listeners {
 		made, err := listener(l)
 		errs = append(errs, err)
 		keep(view[ListenerType], l.Name, last.view[ListenerType][l.Name], made)
-		made, err = routeConfig(l, p.Routes)
+		made, err = routeConfig(l, splits)
 		errs = append(errs, err)
 		name := routeConfigName(l.Name)
 		keep(view[RouteType], name, last.view[RouteType][name], made)
 	}
-	return translatedProxy{from: p, view: view}, errors.Join(errs...)
+	if p.Stats.IsValid() {
+		made, err := statsListener(p)
+		errs = append(errs, err)
+		keep(view[ListenerType], statsName, last.view[ListenerType][statsName], made)
+		made, err = statsCluster(p.EnvoyAdmin)
+		errs = append(errs, err)
+		keep(view[ClusterType], statsName, last.view[ClusterType][statsName], made)
+	}
+	return translatedProxy{from: p, splits: splits, view: view}, errors.Join(errs...)
 }
 
 // keep puts what was made into into, or else what was there before.

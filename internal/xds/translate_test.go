@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"github.com/google/go-cmp/cmp"
@@ -34,7 +35,7 @@ func goldenMeshes() map[string]*mesh.Mesh {
 		}}
 	}
 	egress := func(path, service string) mesh.Route {
-		return mesh.Route{Listener: "egress", Path: path, Service: service}
+		return mesh.Route{Listener: "egress", Path: path, Service: service, Policy: mesh.Policy{Retries: 5, IdleTimeout: 4 * time.Second}}
 	}
 	all := map[string]*mesh.Mesh{}
 	add := func(name string, p mesh.Proxy, services ...*mesh.Service) {
@@ -51,6 +52,24 @@ func goldenMeshes() map[string]*mesh.Mesh {
 	add("paths", proxy(true, egress("/", "c1/web"), egress("/api/", "c1/api"), egress("/api", "c1/web")),
 		&mesh.Service{Name: "c1/web", State: mesh.Active, Endpoints: []mesh.Endpoint{at("", "[2001:db8::5]:8080")}},
 		&mesh.Service{Name: "c1/api", State: mesh.Missing})
+	weighted := func(service string, weight uint32) mesh.Route {
+		r := egress("/web", service)
+		r.Weighted, r.Weight = true, weight
+		return r
+	}
+	own := egress("/", "c1/rpc")
+	own.Listener, own.Policy = "egress-9000", mesh.Policy{Protocol: mesh.GRPC, Timeout: 15 * time.Second, IdleTimeout: time.Minute}
+	policies := proxy(false, weighted("c1/old", 9), weighted("c1/new", 1), weighted("c1/gone", 5), own)
+	policies.Listeners[0].AccessLog = mesh.LogOff
+	policies.Listeners = append(policies.Listeners, mesh.Listener{
+		Name: "egress-9000", Addr: netip.MustParseAddrPort("127.0.0.1:9000"), AccessLog: mesh.LogAll,
+	})
+	policies.Stats, policies.EnvoyAdmin = netip.MustParseAddrPort("0.0.0.0:9904"), netip.MustParseAddrPort("127.0.0.1:9901")
+	add("policies", policies,
+		&mesh.Service{Name: "c1/old", State: mesh.Active, Endpoints: []mesh.Endpoint{at("", "10.0.0.1:1")}},
+		&mesh.Service{Name: "c1/new", State: mesh.Active, Endpoints: []mesh.Endpoint{at("", "10.0.0.2:1")}},
+		&mesh.Service{Name: "c1/gone", State: mesh.Active},
+		&mesh.Service{Name: "c1/rpc", State: mesh.Active, Endpoints: []mesh.Endpoint{at("", "10.0.0.3:1")}})
 	return all
 }
 
