@@ -57,24 +57,19 @@ func (c Conflict) Error() string { return c.Problem }
 // Conflicts lists what contradicts itself, in the order the routes are given.
 func Conflicts(routes []Route) []Conflict {
 	type place struct{ listener, path string }
-	weighted := map[place]bool{}
-	for _, r := range routes {
-		if r.Weighted {
-			weighted[place{r.Listener, r.Path}] = true
-		}
-	}
-	at := make(map[place][]Route, len(routes))
-	to := make(map[string]Route, len(routes))
+	at := make(map[place]int, len(routes)) // the first route of each path, and of each service
+	to := make(map[string]int, len(routes))
 	var conflicts []Conflict
-	for _, r := range routes {
+	for i, r := range routes {
 		here := place{r.Listener, r.Path}
-		if c, found := samePath(at[here], r, weighted[here]); found {
+		if first, taken := at[here]; !taken {
+			at[here] = i
+		} else if c, found := samePath(onPath(routes[first:i], r), r, onPath(routes[first:], r)); found {
 			conflicts = append(conflicts, c)
 		}
-		at[here] = append(at[here], r)
-		if other, known := to[r.Service]; !known {
-			to[r.Service] = r
-		} else if other.Policy.upstream() != r.Policy.upstream() {
+		if first, known := to[r.Service]; !known {
+			to[r.Service] = i
+		} else if other := routes[first]; other.Policy.upstream() != r.Policy.upstream() {
 			conflicts = append(conflicts, Conflict{other, r, fmt.Sprintf(
 				"%s is given by %s and %s with different protocols or idle time-outs, which belong to its connections: give both the same",
 				r.Service, other.Origin, r.Origin), true})
@@ -83,20 +78,22 @@ func Conflicts(routes []Route) []Conflict {
 	return conflicts
 }
 
-// samePath compares a route with those before it that have the same path on the same listener.
-func samePath(before []Route, r Route, weighted bool) (Conflict, bool) {
+// onPath are the routes that share the place of r.
+func onPath(routes []Route, r Route) []Route {
+	return slices.DeleteFunc(slices.Clone(routes), func(o Route) bool { return o.Listener != r.Listener || o.Path != r.Path })
+}
+
+// samePath compares a route with those before it of its path; all are those after it too.
+func samePath(before []Route, r Route, all []Route) (Conflict, bool) {
 	for _, b := range before {
 		if b.Service == r.Service {
 			return Conflict{b, r, fmt.Sprintf("the path %s is given to %s twice, by %s and %s; the second is ignored and can go",
 				r.Path, r.Service, b.Origin, r.Origin), false}, true
 		}
 	}
-	if len(before) == 0 {
-		return Conflict{}, false
-	}
 	first := before[0]
 	switch {
-	case !weighted:
+	case !slices.ContainsFunc(all, func(o Route) bool { return o.Weighted }):
 		return Conflict{first, r, fmt.Sprintf("the path %s is given to two services: %s by %s and %s by %s; "+
 			"change one of the two paths, or give weights to share it", r.Path, first.Service, first.Origin, r.Service, r.Origin), true}, true
 	case first.Policy.Timeout != r.Policy.Timeout || first.Policy.Retries != r.Policy.Retries:

@@ -31,14 +31,15 @@ func (s Split) Equal(o Split) bool {
 // 0 stays 0: it was set so that no request goes there.
 func (m *Mesh) Splits(p Proxy) []Split {
 	splits := make([]Split, 0, len(p.Routes))
+	shares := make([]Share, 0, len(p.Routes)) // of all splits, as routes of one path are neighbours
 	for _, r := range p.Routes {
+		shares = append(shares, Share{Service: r.Service, Weight: r.share()})
+		end := len(shares)
 		if n := len(splits); n > 0 && splits[n-1].Listener == r.Listener && splits[n-1].Path == r.Path {
-			splits[n-1].Shares = append(splits[n-1].Shares, Share{Service: r.Service, Weight: r.share()})
+			splits[n-1].Shares = shares[end-len(splits[n-1].Shares)-1 : end : end]
 			continue
 		}
-		splits = append(splits, Split{
-			Listener: r.Listener, Path: r.Path, Policy: r.Policy, Shares: []Share{{Service: r.Service, Weight: r.share()}},
-		})
+		splits = append(splits, Split{Listener: r.Listener, Path: r.Path, Policy: r.Policy, Shares: shares[end-1 : end : end]})
 	}
 	for _, s := range splits {
 		if len(s.Shares) > 1 {
@@ -70,34 +71,41 @@ func (r Route) share() uint32 {
 
 // DiffShares says in words which services began or ceased to pass their share of a path on; before may be nil.
 func DiffShares(before, after *Mesh) []string {
-	type place struct{ proxy, listener, path, service string }
-	passed := func(m *Mesh) map[place]bool {
-		found := map[place]bool{}
-		if m == nil {
-			return found
-		}
-		for _, p := range m.Proxies {
-			for _, s := range m.Splits(p) {
-				for _, share := range s.Shares {
-					found[place{p.ID, s.Listener, s.Path, share.Service}] = share.PassedOn
-				}
-			}
-		}
-		return found
+	was, words := map[passed]bool{}, []string(nil)
+	if before != nil {
+		was = before.passedOn()
 	}
-	var words []string
-	was := passed(before)
-	for _, p := range after.Proxies {
-		for _, s := range after.Splits(p) {
-			for _, share := range s.Shares {
-				switch old := was[place{p.ID, s.Listener, s.Path, share.Service}]; {
-				case share.PassedOn && !old:
-					words = append(words, fmt.Sprintf("%s %s: %s has nothing to serve; the others take its share", s.Listener, s.Path, share.Service))
-				case old && !share.PassedOn:
-					words = append(words, fmt.Sprintf("%s %s: %s has its share again", s.Listener, s.Path, share.Service))
-				}
-			}
+	now := after.passedOn()
+	for p := range now {
+		if !was[p] {
+			words = append(words, fmt.Sprintf("%s %s: %s has nothing to serve; the others take its share", p.listener, p.path, p.service))
 		}
 	}
+	for p := range was {
+		if !now[p] {
+			words = append(words, fmt.Sprintf("%s %s: %s has its share again", p.listener, p.path, p.service))
+		}
+	}
+	slices.Sort(words)
 	return words
+}
+
+// passed is a share that is passed on.
+type passed struct{ proxy, listener, path, service string }
+
+func (m *Mesh) passedOn() map[passed]bool {
+	found := map[passed]bool{}
+	for _, p := range m.Proxies {
+		if !slices.ContainsFunc(p.Routes, func(r Route) bool { return r.Weighted }) {
+			continue
+		}
+		for _, s := range m.Splits(p) {
+			for _, share := range s.Shares {
+				if share.PassedOn {
+					found[passed{p.ID, s.Listener, s.Path, share.Service}] = true
+				}
+			}
+		}
+	}
+	return found
 }
