@@ -53,12 +53,16 @@ type Endpoint struct {
 	Zone       string `json:"zone,omitempty"`
 	Deployment string `json:"deployment,omitempty"`
 	Revision   string `json:"revision,omitempty"`
+	// Since is when the task began to run.
+	Since time.Time `json:"since,omitzero"`
 }
 
 // Excluded is a task that is no target, in a Report.
 type Excluded struct {
 	Task   string `json:"task"`
 	Reason string `json:"reason"`
+	// Since is when that began.
+	Since time.Time `json:"since,omitzero"`
 }
 
 // Listener is a listener in a Report.
@@ -133,7 +137,7 @@ func reportRoute(r mesh.Route) Route {
 func notReady(status control.Status, accepted bool, envoys int) string {
 	var waiting []string
 	for _, s := range status.Services {
-		if !s.Answered {
+		if !s.Answered && !s.Own {
 			waiting = append(waiting, s.Service.Name)
 		}
 	}
@@ -171,7 +175,7 @@ func reportService(s control.ServiceStatus, now time.Time) Service {
 	for _, e := range s.Service.Endpoints {
 		r.Endpoints = append(r.Endpoints, Endpoint{
 			Address: e.Addr.String(), Task: e.Task, Health: e.Health.String(),
-			Zone: e.Zone, Deployment: e.Deployment, Revision: e.Revision,
+			Zone: e.Zone, Deployment: e.Deployment, Revision: e.Revision, Since: e.Since,
 		})
 	}
 	for _, e := range s.Service.Excluded {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -52,6 +53,17 @@ type Options struct {
 	Proxies []mesh.Proxy
 	// Wait is the pause between the end of a read and the next one.
 	Wait time.Duration
+	// Own is a second source that is read beside: the containers of the own task, which wait for no AWS call. Without refs
+	// it is left alone.
+	Own Source
+}
+
+// Source is something to read on its own.
+type Source struct {
+	Reader Reader
+	Refs   []mesh.ServiceRef
+	// Wait is the pause between the end of a read and the next one.
+	Wait time.Duration
 }
 
 // Loop reads and publishes until it is told to end. Make one with New.
@@ -60,8 +72,10 @@ type Loop struct {
 	published chan struct{} // closed at the first publish
 	paced     bool          // that the budget sets the pace is said
 
+	publishing sync.Mutex // orders the publishes of both sources
+
 	mu      sync.Mutex
-	records []record
+	records []record // of Refs, then of Own.Refs
 	mesh    *mesh.Mesh
 	started time.Time
 	round   time.Duration
@@ -69,8 +83,8 @@ type Loop struct {
 
 // New makes a Loop. Its error tells what in the refs and proxies contradicts itself.
 func New(o Options) (*Loop, error) {
-	l := &Loop{Options: o, published: make(chan struct{}), started: time.Now(), records: make([]record, 0, len(o.Refs))}
-	for _, ref := range o.Refs {
+	l := &Loop{Options: o, published: make(chan struct{}), started: time.Now(), records: make([]record, 0, len(o.Refs)+len(o.Own.Refs))}
+	for _, ref := range slices.Concat(o.Refs, o.Own.Refs) {
 		l.records = append(l.records, record{service: &mesh.Service{Name: ref.Name(), State: mesh.Unread}})
 	}
 	if _, err := l.assemble(); err != nil {
@@ -84,11 +98,27 @@ func (l *Loop) Published() <-chan struct{} { return l.published }
 
 // Run reads and publishes until the context ends.
 func (l *Loop) Run(ctx context.Context) {
+	var sources sync.WaitGroup
+	if len(l.Own.Refs) > 0 {
+		all := make([]int, len(l.Own.Refs))
+		for i := range all {
+			all[i] = len(l.Refs) + i
+		}
+		sources.Go(func() { again(ctx, l.Own.Wait, func() { l.group(ctx, l.Own.Reader, all) }) })
+	}
+	if len(l.Refs) > 0 {
+		sources.Go(func() { again(ctx, l.Wait, func() { l.once(ctx) }) })
+	}
+	sources.Wait()
+}
+
+// again does something until the context ends, with a pause after each time.
+func again(ctx context.Context, pause time.Duration, do func()) {
 	for ctx.Err() == nil {
-		l.once(ctx)
+		do()
 		select {
 		case <-ctx.Done():
-		case <-time.After(l.Wait):
+		case <-time.After(pause):
 		}
 	}
 }
@@ -98,15 +128,11 @@ func (l *Loop) Run(ctx context.Context) {
 func (l *Loop) once(ctx context.Context) {
 	const firstGroup = 10
 	start, waited := time.Now(), l.Budget.Waited()
-	if len(l.Refs) == 0 {
-		l.publish()
-		return
-	}
 	rest := l.order()
 	for size := firstGroup; len(rest) > 0 && ctx.Err() == nil; size *= 2 {
 		group := rest[:min(size, len(rest))]
 		rest = rest[len(group):]
-		l.group(ctx, group)
+		l.group(ctx, l.Reader, group)
 	}
 	if ctx.Err() != nil {
 		return
@@ -120,8 +146,8 @@ func (l *Loop) once(ctx context.Context) {
 // order is the order in which a round reads the services: those first that AWS has not answered for yet.
 func (l *Loop) order() []int {
 	var first, then []int
-	for i, r := range l.records {
-		if r.answered {
+	for i := range l.Refs {
+		if l.records[i].answered {
 			then = append(then, i)
 		} else {
 			first = append(first, i)
@@ -131,8 +157,8 @@ func (l *Loop) order() []int {
 }
 
 // group reads, judges and publishes some services.
-func (l *Loop) group(ctx context.Context, group []int) {
-	readings := l.read(ctx, group)
+func (l *Loop) group(ctx context.Context, from Reader, group []int) {
+	readings := l.read(ctx, from, group)
 	if ctx.Err() != nil {
 		return
 	}
@@ -148,26 +174,37 @@ func (l *Loop) group(ctx context.Context, group []int) {
 }
 
 // read reads a group. Before the first publish it ends when that is due at the latest.
-func (l *Loop) read(ctx context.Context, group []int) []mesh.Reading {
-	if l.mesh == nil {
+func (l *Loop) read(ctx context.Context, from Reader, group []int) []mesh.Reading {
+	select {
+	case <-l.published:
+	default:
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, l.started.Add(startPatience))
 		defer cancel()
 	}
 	refs := make([]mesh.ServiceRef, len(group))
 	for i, n := range group {
-		refs[i] = l.Refs[n]
+		if n < len(l.Refs) {
+			refs[i] = l.Refs[n]
+		} else {
+			refs[i] = l.Own.Refs[n-len(l.Refs)]
+		}
 	}
-	return l.Reader.Read(ctx, refs)
+	return from.Read(ctx, refs)
 }
 
 // publish makes the mesh of what is known and publishes it if it changed. The first one waits until every service is
 // answered for, or startPatience is over.
 func (l *Loop) publish() {
-	if l.mesh == nil && !l.answered() && time.Since(l.started) < startPatience {
+	l.publishing.Lock()
+	defer l.publishing.Unlock()
+	l.mu.Lock()
+	wait := l.mesh == nil && !l.answered() && time.Since(l.started) < startPatience
+	m, err := l.assemble()
+	l.mu.Unlock()
+	if wait {
 		return
 	}
-	m, err := l.assemble()
 	if err != nil { // New has made sure of it
 		l.Log.Error("the mesh cannot be made; what is served stays", "error", err)
 		return
@@ -195,6 +232,7 @@ func (l *Loop) publish() {
 	}
 }
 
+// assemble makes the mesh of what is known; the records are locked.
 func (l *Loop) assemble() (*mesh.Mesh, error) {
 	services := make([]*mesh.Service, 0, len(l.records))
 	for _, r := range l.records {

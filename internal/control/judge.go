@@ -42,7 +42,7 @@ func (r *record) judge(reading mesh.Reading) verdict {
 	v := verdict{recovered: r.err != nil}
 	r.err, r.failingSince = nil, time.Time{}
 	empty := len(reading.Service.Endpoints) == 0 && (len(r.service.Endpoints) > 0 || !r.answered)
-	if empty && !r.doubted {
+	if empty && !r.doubted && !reading.Certain {
 		r.doubted, v.doubted = true, r.answered
 		return v
 	}

@@ -23,6 +23,8 @@ type ServiceStatus struct {
 	Service *mesh.Service
 	// Answered tells whether AWS has answered for it since start, well or with a definite error.
 	Answered bool
+	// Own tells that it is a container of the own task, for which AWS isn't asked and nobody waits.
+	Own bool
 	// ReadAt is when it was last read well, ChangedAt when it last changed; zero for never.
 	ReadAt, ChangedAt time.Time
 	// Err and FailingSince tell of a fault that lasts.
@@ -35,9 +37,9 @@ func (l *Loop) Status() Status {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := Status{Started: l.started, Published: l.mesh != nil, Round: l.round, Wait: l.Wait}
-	for _, r := range l.records {
+	for i, r := range l.records {
 		s.Services = append(s.Services, ServiceStatus{
-			Service: r.service, Answered: r.answered, ReadAt: r.readAt, ChangedAt: r.changedAt,
+			Service: r.service, Answered: r.answered, Own: i >= len(l.Refs), ReadAt: r.readAt, ChangedAt: r.changedAt,
 			Err: r.err, FailingSince: r.failingSince,
 		})
 	}
@@ -48,9 +50,9 @@ func (l *Loop) Status() Status {
 	return s
 }
 
-// answered tells whether AWS has answered for every service.
+// answered tells whether AWS has answered for every service; the records are locked.
 func (l *Loop) answered() bool {
-	for _, r := range l.records {
+	for _, r := range l.records[:len(l.Refs)] {
 		if !r.answered {
 			return false
 		}

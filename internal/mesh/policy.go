@@ -12,6 +12,8 @@ type Policy struct {
 	Retries uint32
 	// IdleTimeout closes connections to the service that are idle longer; zero for Envoy's own hour.
 	IdleTimeout time.Duration
+	// HealthCheck has Envoy check each second that the port is open.
+	HealthCheck bool
 }
 
 // Protocol is what a service speaks.
@@ -37,7 +39,9 @@ func (p Protocol) String() string {
 }
 
 // upstream is what of a policy belongs to the connections to a service, which its routes share.
-func (p Policy) upstream() Policy { return Policy{Protocol: p.Protocol, IdleTimeout: p.IdleTimeout} }
+func (p Policy) upstream() Policy {
+	return Policy{Protocol: p.Protocol, IdleTimeout: p.IdleTimeout, HealthCheck: p.HealthCheck}
+}
 
 // AccessLog says which requests a listener logs.
 type AccessLog int

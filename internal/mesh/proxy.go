@@ -37,4 +37,9 @@ type Listener struct {
 	Exclusive bool
 	// AccessLog says which requests are logged.
 	AccessLog AccessLog
+	// TrustedHops are the proxies in front of an ingress listener whose X-Forwarded-* are believed.
+	TrustedHops uint32
+	// HealthPath is answered by an ingress listener itself: 200 while every service behind the proxy's ingress listeners has
+	// a healthy endpoint, else 503.
+	HealthPath string
 }

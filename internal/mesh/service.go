@@ -18,15 +18,23 @@ type ServiceRef struct {
 	Container string
 	// Port is the container port (never the host port), 0 to find it.
 	Port uint16
+	// Own asks for a container of the own task rather than for an ECS service: Cluster and Service are empty then.
+	Own bool
 	// ServiceVar, ContainerVar and PortVar name the settings of these, such as SERVICE_CONTAINER_2. They serve messages
 	// alone and are no part of the identity.
 	ServiceVar, ContainerVar, PortVar string
 }
 
+// ownTask stands in a name for ECS cluster and service.
+const ownTask = "own-task"
+
 // Name identifies the service among all services, and names it in Envoy's clusters, statistics and logs, so it depends
-// on settings alone and not on what was found: "CLUSTER/SERVICE", with "/CONTAINER" and ":PORT" where they are set.
+// on settings alone and not on what was found: "CLUSTER/SERVICE", or "own-task", with "/CONTAINER" and ":PORT" where they are set.
 func (r ServiceRef) Name() string {
 	name := r.Cluster + "/" + r.Service
+	if r.Own {
+		name = ownTask
+	}
 	if r.Container != "" {
 		name += "/" + r.Container
 	}
@@ -113,13 +121,21 @@ type Endpoint struct {
 	Deployment string
 	// Revision is the task definition, FAMILY:REVISION.
 	Revision string
+	// Since is when the task began to run, as AWS tells it; zero where unknown.
+	Since time.Time
 }
 
 // Excluded is a task that is no target, and why.
 type Excluded struct {
 	Task   string
 	Reason string
+	// Since is when that began: as AWS tells it, else as control first saw it; zero where neither knows. It is no part of
+	// what makes two Services equal.
+	Since time.Time
 }
+
+// same tells whether both say the same of a task.
+func (e Excluded) same(o Excluded) bool { return e.Task == o.Task && e.Reason == o.Reason }
 
 // SortEndpoints puts endpoints in order of address, so that equal sets are equal values whatever order AWS used.
 func SortEndpoints(endpoints []Endpoint) {
@@ -134,7 +150,7 @@ func (s *Service) Equal(o *Service) bool {
 		return true
 	}
 	return s != nil && o != nil && s.Name == o.Name && s.State == o.State && s.Problem == o.Problem &&
-		slices.Equal(s.Endpoints, o.Endpoints) && slices.Equal(s.Excluded, o.Excluded)
+		slices.Equal(s.Endpoints, o.Endpoints) && slices.EqualFunc(s.Excluded, o.Excluded, Excluded.same)
 }
 
 // Reading is what one read of AWS says of one service: whole, or an error; never part of it.
@@ -148,4 +164,6 @@ type Reading struct {
 	// Definite marks an Err that is AWS's answer rather than a fault: asking again does not help before somebody changes
 	// something, a permission for example.
 	Definite bool
+	// Certain tells that also a Service that shows nothing is the truth, and no slip of an eventually consistent API.
+	Certain bool
 }

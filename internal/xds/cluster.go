@@ -58,6 +58,9 @@ func cluster(s *mesh.Service, policy mesh.Policy) (*Resource, error) {
 			httpProtocolOptions: p.pack(upstreamOptions(policy)),
 		},
 	}
+	if policy.HealthCheck {
+		c.HealthChecks = []*corev3.HealthCheck{portCheck()}
+	}
 	if err := p.err(); err != nil {
 		return nil, err
 	}
@@ -82,6 +85,18 @@ func upstreamOptions(policy mesh.Policy) *upstreamv3.HttpProtocolOptions {
 		options.CommonHttpProtocolOptions = &corev3.HttpProtocolOptions{IdleTimeout: durationpb.New(policy.IdleTimeout)}
 	}
 	return options
+}
+
+// portCheck sees each second whether the port of a local container is open. Nothing else tells when an app begins to listen.
+func portCheck() *corev3.HealthCheck {
+	return &corev3.HealthCheck{
+		Timeout:            durationpb.New(time.Second),
+		Interval:           durationpb.New(time.Second),
+		NoTrafficInterval:  durationpb.New(time.Second), // Envoy's default is a minute
+		UnhealthyThreshold: wrapperspb.UInt32(1),
+		HealthyThreshold:   wrapperspb.UInt32(1),
+		HealthChecker:      &corev3.HealthCheck_TcpHealthCheck_{TcpHealthCheck: &corev3.HealthCheck_TcpHealthCheck{}},
+	}
 }
 
 // circuitBreakers are wide: Envoy's default of 3 retries at a time defeats retrying when a task dies under load.

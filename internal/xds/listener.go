@@ -26,8 +26,9 @@ const (
 )
 
 // listener translates a listener. It depends on settings alone, as changing a live listener churns its connections.
-func listener(l mesh.Listener) (*Resource, error) {
-	return listenerWith(l, connectionManager(l))
+// Ingress are the Envoy clusters that the health path of an ingress listener tells of.
+func listener(l mesh.Listener, ingress []string) (*Resource, error) {
+	return listenerWith(l, connectionManager(l, ingress))
 }
 
 // listenerWith is listener with the connection manager given, as validation inside an Any is ours alone to do.
@@ -44,6 +45,10 @@ func listenerWith(l mesh.Listener, manager func(*packer) *hcmv3.HttpConnectionMa
 			ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: p.pack(manager(p))},
 		}}}},
 	}
+	if l.Direction == mesh.Ingress {
+		message.TrafficDirection = corev3.TrafficDirection_INBOUND
+		message.DrainType = listenerv3.Listener_DEFAULT
+	}
 	if l.Exclusive {
 		// With Envoy's default two Envoys of one user share a port, and nobody notices.
 		message.EnableReusePort = wrapperspb.Bool(false)
@@ -56,9 +61,9 @@ func listenerWith(l mesh.Listener, manager func(*packer) *hcmv3.HttpConnectionMa
 
 // connectionManager reads HTTP/1.1 and HTTP/2 and normalizes paths before matching and forwarding: else /api/../x would
 // be routed as /api. %2F is no separator and is kept, as unescaping breaks /projects/a%2Fb.
-func connectionManager(l mesh.Listener) func(*packer) *hcmv3.HttpConnectionManager {
+func connectionManager(l mesh.Listener, ingress []string) func(*packer) *hcmv3.HttpConnectionManager {
 	return func(p *packer) *hcmv3.HttpConnectionManager {
-		return &hcmv3.HttpConnectionManager{
+		m := &hcmv3.HttpConnectionManager{
 			StatPrefix: routeConfigName(l.Name),
 			RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
 				ConfigSource:    ads(),
@@ -82,6 +87,10 @@ func connectionManager(l mesh.Listener) func(*packer) *hcmv3.HttpConnectionManag
 				httpFilter("envoy.filters.http.router", p, &routerv3.Router{}),
 			},
 		}
+		if l.Direction == mesh.Ingress {
+			receive(p, m, l, ingress)
+		}
+		return m
 	}
 }
 

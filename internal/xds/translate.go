@@ -117,7 +117,7 @@ func (t *translator) proxy(p mesh.Proxy, splits []mesh.Split) (translatedProxy, 
 	var errs []error
 	view := Resources{ListenerType: {}, RouteType: {}, ClusterType: {}}
 	for _, l := range p.Listeners {
-		made, err := listener(l)
+		made, err := listener(l, ingressClusters(p, splits))
 		errs = append(errs, err)
 		keep(view[ListenerType], l.Name, last.view[ListenerType][l.Name], made)
 		made, err = routeConfig(l, splits)

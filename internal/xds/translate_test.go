@@ -104,7 +104,7 @@ func TestRenderedResourcesMatchTheGoldenFiles(t *testing.T) {
 func TestAnInvalidConnectionManagerIsCaughtBeforeItIsPublished(t *testing.T) {
 	l := mesh.Listener{Name: "egress", Addr: netip.MustParseAddrPort("127.0.0.1:8080")}
 	broken := func(p *packer) *hcmv3.HttpConnectionManager {
-		m := connectionManager(l)(p)
+		m := connectionManager(l, nil)(p)
 		m.StatPrefix = ""
 		return m
 	}
