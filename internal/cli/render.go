@@ -14,6 +14,7 @@ import (
 	"github.com/groboclown/nightjar-mesh/internal/admin"
 	"github.com/groboclown/nightjar-mesh/internal/awsapi"
 	"github.com/groboclown/nightjar-mesh/internal/config"
+	"github.com/groboclown/nightjar-mesh/internal/ecs"
 	"github.com/groboclown/nightjar-mesh/internal/mesh"
 	"github.com/groboclown/nightjar-mesh/internal/xds"
 )
@@ -43,7 +44,7 @@ func render(ctx context.Context, c *call) error {
 	for _, w := range settings.Warnings {
 		log.Warn(w)
 	}
-	m, err := readOnce(ctx, settings, log)
+	m, err := readOnce(ctx, c, settings, log)
 	if err != nil {
 		return err
 	}
@@ -63,16 +64,20 @@ func render(ctx context.Context, c *call) error {
 }
 
 // readOnce reads every service once. One that can't be read is an error: half a picture would be a lie.
-func readOnce(ctx context.Context, settings *config.Config, log *slog.Logger) (*mesh.Mesh, error) {
+func readOnce(ctx context.Context, c *call, settings *config.Config, log *slog.Logger) (*mesh.Mesh, error) {
 	ctx, cancel := context.WithTimeout(ctx, renderPatience)
 	defer cancel()
 	budget := awsapi.NewBudget(settings.Rate, settings.Burst)
-	reader, err := newReader(ctx, settings, budget, admin.NewMetrics(), log)
+	client, err := newClient(ctx, settings, budget, admin.NewMetrics(), log)
 	if err != nil {
 		return nil, err
 	}
+	readings := ecs.NewInventory(client).Read(ctx, settings.Refs())
+	if own := settings.OwnRefs(); len(own) > 0 {
+		readings = append(readings, readOwnOnce(ctx, newOwnReader(c, settings, client), own)...)
+	}
 	var services []*mesh.Service
-	for _, r := range reader.Read(ctx, settings.Refs()) {
+	for _, r := range readings {
 		if r.Err != nil {
 			return nil, fmt.Errorf("reading %s: %w", r.Ref.Name(), r.Err)
 		}

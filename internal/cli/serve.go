@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -40,13 +41,13 @@ func serve(ctx context.Context, c *call) error {
 	for _, w := range settings.Warnings {
 		log.Warn(w)
 	}
-	p, err := assemble(ctx, settings, log)
+	p, err := assemble(ctx, c, settings, log)
 	if err != nil {
 		return err
 	}
 	log.Info("nightjar starts", "version", version(), "region", settings.Region, "network_mode", settings.Mode,
-		"egress", settings.Egress.String(), "xds", settings.XDS.String(), "admin", settings.Admin.String(),
-		"services", len(settings.Refs()), "paths", len(settings.Entries))
+		"listeners", listeners(settings), "xds", settings.XDS.String(), "admin", settings.Admin.String(),
+		"services", len(settings.Refs()), "own_containers", len(settings.OwnRefs()), "paths", len(settings.Entries)+len(settings.Containers))
 	if err := p.run(ctx); err != nil && ctx.Err() == nil {
 		return err
 	}
@@ -62,17 +63,18 @@ type plane struct {
 	xds, local net.Listener
 }
 
-func assemble(ctx context.Context, settings *config.Config, log *slog.Logger) (*plane, error) {
+func assemble(ctx context.Context, c *call, settings *config.Config, log *slog.Logger) (*plane, error) {
 	metrics := admin.NewMetrics()
 	budget := awsapi.NewBudget(settings.Rate, settings.Burst)
-	reader, err := newReader(ctx, settings, budget, metrics, log)
+	client, err := newClient(ctx, settings, budget, metrics, log)
 	if err != nil {
 		return nil, err
 	}
 	p := &plane{cache: xds.NewCache(log, metrics)}
 	p.loop, err = control.New(control.Options{
-		Reader: reader, Publisher: p.cache, Budget: budget, Observer: metrics, Log: log,
+		Reader: ecs.NewInventory(client), Publisher: p.cache, Budget: budget, Observer: metrics, Log: log,
 		Refs: settings.Refs(), Proxies: []mesh.Proxy{settings.Proxy()}, Wait: settings.Wait,
+		Own: control.Source{Reader: newOwnReader(c, settings, client), Refs: settings.OwnRefs(), Wait: ownWait},
 	})
 	if err != nil {
 		return nil, err
@@ -88,14 +90,23 @@ func assemble(ctx context.Context, settings *config.Config, log *slog.Logger) (*
 	return p, nil
 }
 
-func newReader(
+// listeners are the addresses of all listeners, for the log.
+func listeners(settings *config.Config) string {
+	var all []string
+	for _, l := range settings.Proxy().Listeners {
+		all = append(all, l.Name+"="+l.Addr.String())
+	}
+	return strings.Join(all, " ")
+}
+
+func newClient(
 	ctx context.Context, settings *config.Config, budget *awsapi.Budget, observer awsapi.Observer, log *slog.Logger,
-) (*ecs.Inventory, error) {
+) (*awsapi.Client, error) {
 	client, err := awsapi.New(ctx, awsapi.Options{Region: settings.Region, Budget: budget, Log: log, Observer: observer})
 	if err != nil {
 		return nil, fmt.Errorf("setting up the AWS client: %w", err)
 	}
-	return ecs.NewInventory(client), nil
+	return client, nil
 }
 
 // run runs all parts until the context ends or one of them fails. Envoys are answered from the first publish on: before

@@ -21,6 +21,18 @@ type Config struct {
 	Entries []Entry
 	// Egress is where Envoy takes the own apps' requests; its port is 0 where every entry has one of its own.
 	Egress netip.AddrPort
+	// Containers are the own containers and their paths, in order of their index.
+	Containers []Entry
+	// Ingress is where Envoy takes requests from outside; its port is 0 where every container has one of its own.
+	Ingress netip.AddrPort
+	// Scope says where ingress goes.
+	Scope Scope
+	// TrustedHops are the proxies in front of ingress whose X-Forwarded-* are believed.
+	TrustedHops uint32
+	// HealthPath is what ingress answers the load balancer's health checks on.
+	HealthPath string
+	// OwnCluster and OwnService name the service that the own task is of; "" where unknown.
+	OwnCluster, OwnService string
 	// AccessLog says which requests Envoy logs, and Stats where it serves its metrics; not valid for nowhere.
 	AccessLog mesh.AccessLog
 	Stats     netip.AddrPort
@@ -28,7 +40,9 @@ type Config struct {
 	XDS Address
 	// Admin is where nightjar's own HTTP listens.
 	Admin Address
-	// EnvoyAdmin is where Envoy's admin API listens.
+	// EnvoyHost is where Envoy is found: a host, or the name of a container of the own task.
+	EnvoyHost string
+	// EnvoyAdmin is where Envoy's admin API listens, seen from Envoy.
 	EnvoyAdmin netip.AddrPort
 	// EnvoyPath is Envoy's binary, "" to find it.
 	EnvoyPath string
@@ -46,11 +60,22 @@ type Config struct {
 	Warnings []string
 }
 
-// Entry is what one index X of SERVICE_*_X says.
+// Scope says where ingress goes.
+type Scope string
+
+// The scopes of ingress.
+const (
+	// ScopeTask: to the containers of the own task, which the task metadata endpoint tells.
+	ScopeTask Scope = "task"
+	// ScopeService: to all tasks of the own service, which AWS tells.
+	ScopeService Scope = "service"
+)
+
+// Entry is what one index X of SERVICE_*_X or CONTAINER_*_X says.
 type Entry struct {
 	Ref  mesh.ServiceRef
 	Path string
-	// ListenPort is the port of its own that it is reached through, 0 for EGRESS_LISTEN_PORT.
+	// ListenPort is the port of its own that it is reached through, 0 for EGRESS_LISTEN_PORT or INGRESS_LISTEN_PORT.
 	ListenPort uint16
 	Policy     mesh.Policy
 	Weighted   bool
@@ -60,17 +85,30 @@ type Entry struct {
 }
 
 // index is X.
-func (e Entry) index() string { return strings.TrimPrefix(e.Origin, "SERVICE_PATH_") }
+func (e Entry) index() string { return e.Origin[strings.LastIndexByte(e.Origin, '_')+1:] }
 
-// egressName is the name of the egress listener.
-const egressName = "egress"
+// The names of the listeners; one on a port of its own has the port behind it.
+const (
+	egressName  = "egress"
+	ingressName = "ingress"
+)
 
-// Refs are the services to read, each once.
+// Refs are the ECS services to read, each once.
 func (c *Config) Refs() []mesh.ServiceRef {
-	seen := make(map[string]bool, len(c.Entries))
+	return distinct(slices.Concat(c.Entries, c.Containers), func(r mesh.ServiceRef) bool { return !r.Own })
+}
+
+// OwnRefs are the containers of the own task to read, each once.
+func (c *Config) OwnRefs() []mesh.ServiceRef {
+	return distinct(c.Containers, func(r mesh.ServiceRef) bool { return r.Own })
+}
+
+// distinct are the refs of entries that are wanted, each once.
+func distinct(entries []Entry, wanted func(mesh.ServiceRef) bool) []mesh.ServiceRef {
+	seen := make(map[string]bool, len(entries))
 	var refs []mesh.ServiceRef
-	for _, e := range c.Entries {
-		if name := e.Ref.Name(); !seen[name] {
+	for _, e := range entries {
+		if name := e.Ref.Name(); wanted(e.Ref) && !seen[name] {
 			seen[name] = true
 			refs = append(refs, e.Ref)
 		}
@@ -80,39 +118,57 @@ func (c *Config) Refs() []mesh.ServiceRef {
 
 // Proxy is what the own Envoy is to see.
 func (c *Config) Proxy() mesh.Proxy {
-	p := mesh.Proxy{ID: c.NodeID, Zone: c.Zone, Routes: c.routes(), Stats: c.Stats, EnvoyAdmin: c.EnvoyAdmin}
-	for _, port := range c.egressPorts() {
+	p := mesh.Proxy{ID: c.NodeID, Zone: c.Zone, Routes: c.routes(), Stats: c.Stats, EnvoyAdmin: dialled(c.EnvoyAdmin)}
+	for _, port := range ports(c.Egress.Port(), c.Entries) {
 		p.Listeners = append(p.Listeners, mesh.Listener{
-			Name: listenerName(port, c.Egress.Port()), Direction: mesh.Egress, Addr: netip.AddrPortFrom(c.Egress.Addr(), port),
+			Name: listenerName(egressName, port, c.Egress.Port()), Direction: mesh.Egress, Addr: netip.AddrPortFrom(c.Egress.Addr(), port),
 			Exclusive: c.Mode == "host", AccessLog: c.AccessLog,
+		})
+	}
+	for _, port := range ports(c.Ingress.Port(), c.Containers) {
+		p.Listeners = append(p.Listeners, mesh.Listener{
+			Name: listenerName(ingressName, port, c.Ingress.Port()), Direction: mesh.Ingress, Addr: netip.AddrPortFrom(c.Ingress.Addr(), port),
+			Exclusive: c.Mode == "host", AccessLog: c.AccessLog, TrustedHops: c.TrustedHops, HealthPath: c.HealthPath,
 		})
 	}
 	return p
 }
 
-// egressPorts are the ports of all egress listeners, EGRESS_LISTEN_PORT first.
-func (c *Config) egressPorts() []uint16 {
-	var ports []uint16
-	if c.Egress.Port() != 0 {
-		ports = append(ports, c.Egress.Port())
+// ports are those of all listeners of a direction, the usual one first.
+func ports(usual uint16, entries []Entry) []uint16 {
+	var all []uint16
+	if usual != 0 {
+		all = append(all, usual)
 	}
-	for _, e := range c.Entries {
-		if e.ListenPort != 0 && !slices.Contains(ports, e.ListenPort) {
-			ports = append(ports, e.ListenPort)
+	for _, e := range entries {
+		if e.ListenPort != 0 && !slices.Contains(all, e.ListenPort) {
+			all = append(all, e.ListenPort)
 		}
 	}
-	return ports
+	return all
 }
 
 func (c *Config) routes() []mesh.Route {
-	routes := make([]mesh.Route, 0, len(c.Entries))
-	for _, e := range c.Entries {
-		routes = append(routes, mesh.Route{
-			Listener: listenerName(e.ListenPort, c.Egress.Port()), Path: e.Path, Service: e.Ref.Name(), Policy: e.Policy,
-			Weighted: e.Weighted, Weight: e.Weight, Origin: e.Origin,
-		})
+	routes := make([]mesh.Route, 0, len(c.Entries)+len(c.Containers))
+	add := func(direction string, usual uint16, entries []Entry) {
+		for _, e := range entries {
+			routes = append(routes, mesh.Route{
+				Listener: listenerName(direction, e.ListenPort, usual), Path: e.Path, Service: e.Ref.Name(), Policy: e.Policy,
+				Weighted: e.Weighted, Weight: e.Weight, Origin: e.Origin,
+			})
+		}
 	}
+	add(egressName, c.Egress.Port(), c.Entries)
+	add(ingressName, c.Ingress.Port(), c.Containers)
 	return routes
+}
+
+// dialled is the address that reaches a listener on it from the same network.
+func dialled(a netip.AddrPort) netip.AddrPort {
+	if a.Addr().IsUnspecified() {
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), a.Port())
+	}
+	return a
 }
 
 // Purpose is what the settings are read for: no command fails for a variable that it has no use for.

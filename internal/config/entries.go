@@ -13,31 +13,56 @@ import (
 // maxEntries bounds the index X.
 const maxEntries = 10_000
 
-// entries reads SERVICE_*_X from 1 to the first index without a SERVICE_ARN_X, and the egress listener.
+// entries reads SERVICE_*_X and CONTAINER_*_X, each from 1 to the first index without the variable that leads it, and the
+// listeners.
 func (l *loader) entries() {
 	l.ownCluster = l.readOwnCluster()
-	count := 0
-	for count < maxEntries && l.Env["SERVICE_ARN_"+strconv.Itoa(count+1)] != "" {
-		count++
-		l.entry(strconv.Itoa(count))
+	services := l.indexes("SERVICE_", serviceLead)
+	for x := 1; x <= services; x++ {
+		l.entry(strconv.Itoa(x))
 	}
-	if beyond := "SERVICE_ARN_" + strconv.Itoa(maxEntries+1); count == maxEntries && l.Env[beyond] != "" {
-		l.mistake(beyond, fmt.Sprintf("at most %d services can be given", maxEntries))
-	} else {
-		l.warnUnread(count)
+	containers := l.indexes("CONTAINER_", containerLead)
+	if containers > 0 {
+		l.scope()
 	}
-	if count == 0 {
-		l.mistake("SERVICE_ARN_1", "needed, with SERVICE_PATH_1 and EGRESS_LISTEN_PORT: without a service there is nothing to do")
+	for x := 1; x <= containers; x++ {
+		l.container(strconv.Itoa(x))
+	}
+	if services+containers == 0 {
+		l.mistake(serviceLead+"1", "needed, with SERVICE_PATH_1 and EGRESS_LISTEN_PORT, or for ingress CONTAINER_NAME_1, with "+
+			"CONTAINER_PATH_1 and INGRESS_LISTEN_PORT: without a service or container there is nothing to do")
 		return
 	}
-	l.egress()
+	l.egress(services)
+	l.ingress(containers)
+}
+
+// The variables that lead an index: the first without one ends the counting.
+const (
+	serviceLead   = "SERVICE_ARN_"
+	containerLead = "CONTAINER_NAME_"
+)
+
+// indexes counts the indexes of a family of variables, and warns of those that don't count.
+func (l *loader) indexes(family, lead string) int {
+	count := 0
+	for count < maxEntries && l.Env[lead+strconv.Itoa(count+1)] != "" {
+		count++
+	}
+	if beyond := lead + strconv.Itoa(maxEntries+1); count == maxEntries && l.Env[beyond] != "" {
+		l.mistake(beyond, fmt.Sprintf("at most %d can be given", maxEntries))
+	} else {
+		l.warnUnread(family, lead, count)
+	}
+	return count
 }
 
 // entry reads what one index says. Only a good one counts for what is found when all are compared.
 func (l *loader) entry(x string) {
-	arn, known := l.service(x)
+	arn, known := l.service(serviceLead + x)
 	e := Entry{
-		Origin: "SERVICE_PATH_" + x, Path: l.path(x), Policy: l.policy(x), ListenPort: l.port("SERVICE_LISTEN_PORT_" + x),
+		Origin: "SERVICE_PATH_" + x, Path: l.path("SERVICE_PATH_"+x, serviceLead+x), Policy: l.policy(x),
+		ListenPort: l.port("SERVICE_LISTEN_PORT_" + x),
 	}
 	e.Weight, e.Weighted = l.weight(x)
 	e.Ref = mesh.ServiceRef{
@@ -51,8 +76,7 @@ func (l *loader) entry(x string) {
 }
 
 // service reads the ARN or name of a service; a name alone leaves all else of the ARN empty.
-func (l *loader) service(x string) (arn ServiceARN, known bool) {
-	variable := "SERVICE_ARN_" + x
+func (l *loader) service(variable string) (arn ServiceARN, known bool) {
 	text := l.value(variable)
 	if !strings.HasPrefix(text, "arn:") {
 		if !validName(text) {
@@ -70,12 +94,11 @@ func (l *loader) service(x string) (arn ServiceARN, known bool) {
 	return arn, true
 }
 
-// path reads the path of a service, "" where it is missing or wrong.
-func (l *loader) path(x string) string {
-	variable := "SERVICE_PATH_" + x
+// path reads the path of a service or container, "" where it is missing or wrong.
+func (l *loader) path(variable, of string) string {
 	p := l.value(variable)
 	if p == "" {
-		l.mistake(variable, fmt.Sprintf("needed: the URL path of SERVICE_ARN_%s, with a leading \"/\"", x))
+		l.mistake(variable, fmt.Sprintf("needed: the URL path of %s, with a leading \"/\"", of))
 		return ""
 	}
 	if err := checkPath(p); err != nil {
@@ -145,11 +168,11 @@ func (l *loader) readOwnCluster() clusterRef {
 	return clusterRef{}
 }
 
-// warnUnread names the variables with an index that doesn't count.
-func (l *loader) warnUnread(count int) {
+// warnUnread names the variables of a family with an index that doesn't count.
+func (l *loader) warnUnread(family, lead string, count int) {
 	for _, name := range slices.Sorted(maps.Keys(l.Env)) {
 		generic := genericName(name)
-		if s, ours := l.table[generic]; !ours || !s.Indexed() || s.Part > ThisPart || l.Env[name] == "" {
+		if s, ours := l.table[generic]; !ours || !s.Indexed() || l.Env[name] == "" || !strings.HasPrefix(name, family) {
 			continue
 		}
 		head, number, _ := cutLast(name, "_")
@@ -160,7 +183,7 @@ func (l *loader) warnUnread(count int) {
 		case number[0] == '0':
 			l.warn("%s is ignored: want the number without a leading 0", printable(name))
 		case err != nil || n > count:
-			l.warn("%s is ignored: SERVICE_ARN_%d is not set, and counting stops there", printable(name), count+1)
+			l.warn("%s is ignored: %s%d is not set, and counting stops there", printable(name), lead, count+1)
 		}
 	}
 }

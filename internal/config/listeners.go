@@ -12,7 +12,11 @@ import (
 // addresses reads where nightjar and Envoy listen, as far as the purpose needs it.
 func (l *loader) addresses() {
 	c := l.config
+	c.EnvoyHost = l.envoyHost()
 	host, _ := netip.ParseAddr(l.modeDefault(adminAddress))
+	if c.Mode == "bridge" && !local(c.EnvoyHost) {
+		host = netip.IPv4Unspecified() // else nobody else could ask it
+	}
 	c.EnvoyAdmin = netip.AddrPortFrom(host, l.port("ENVOY_ADMIN_PORT"))
 	if l.Purpose != ToDial {
 		c.Admin = l.address("NIGHTJAR_ADMIN_LISTEN")
@@ -28,6 +32,16 @@ func (l *loader) addresses() {
 		}
 		c.XDS.Host = "127.0.0.1"
 	}
+}
+
+// envoyHost reads ENVOY_CONTAINER_NAME.
+func (l *loader) envoyHost() string {
+	const variable = "ENVOY_CONTAINER_NAME"
+	host := l.value(variable)
+	if ip, err := netip.ParseAddr(host); err != nil && !validHost(host) || ip.Zone() != "" {
+		l.mistake(variable, "want the name of Envoy's container, a host name or an IP address")
+	}
+	return host
 }
 
 func (l *loader) address(name string) Address {
@@ -51,19 +65,40 @@ func (l *loader) port(name string) uint16 {
 	return port
 }
 
-// egress reads where the apps' requests are taken.
-func (l *loader) egress() {
-	port := l.port("EGRESS_LISTEN_PORT")
+// egress reads where the apps' requests are taken, for so many services.
+func (l *loader) egress(services int) {
+	l.config.Egress = l.listen("EGRESS_LISTEN_PORT", "EGRESS_LISTEN_ADDRESS", services, l.config.Entries,
+		"needed: the services of SERVICE_ARN_X without a SERVICE_LISTEN_PORT_X are reached through it",
+		"EGRESS_LISTEN_PORT is ignored: there is no SERVICE_ARN_1 to reach through it")
+}
+
+// ingress reads where requests from outside are taken, for so many containers.
+func (l *loader) ingress(containers int) {
+	l.config.Ingress = l.listen("INGRESS_LISTEN_PORT", "INGRESS_LISTEN_ADDRESS", containers, l.config.Containers,
+		"needed: the containers of CONTAINER_NAME_X without a CONTAINER_LISTEN_PORT_X are reached through it",
+		"INGRESS_LISTEN_PORT is ignored: there is no CONTAINER_NAME_1 to reach through it")
+}
+
+// listen reads the usual address of a direction's listeners, whose port is 0 where each entry has one of its own; the zero
+// AddrPort where nothing is given.
+func (l *loader) listen(portVar, addressVar string, given int, entries []Entry, needed, ignored string) netip.AddrPort {
+	port := l.port(portVar)
 	without := func(e Entry) bool { return e.ListenPort == 0 }
-	if port == 0 && (len(l.config.Entries) == 0 || slices.ContainsFunc(l.config.Entries, without)) {
-		l.mistake("EGRESS_LISTEN_PORT", "needed: the services of SERVICE_ARN_X without a SERVICE_LISTEN_PORT_X are reached through it")
+	switch {
+	case given == 0 && port != 0:
+		l.warn("%s", ignored)
+		return netip.AddrPort{}
+	case given == 0:
+		return netip.AddrPort{}
+	case port == 0 && (len(entries) == 0 || slices.ContainsFunc(entries, without)):
+		l.mistake(portVar, needed)
 	}
-	host, err := netip.ParseAddr(l.value("EGRESS_LISTEN_ADDRESS"))
+	host, err := netip.ParseAddr(l.value(addressVar))
 	if err != nil || host.Zone() != "" {
-		l.mistake("EGRESS_LISTEN_ADDRESS", "want an IP address, such as 127.0.0.1")
-		return
+		l.mistake(addressVar, "want an IP address, such as 127.0.0.1")
+		return netip.AddrPort{}
 	}
-	l.config.Egress = netip.AddrPortFrom(host, port)
+	return netip.AddrPortFrom(host, port)
 }
 
 // routeConflicts finds routes that contradict each other.
@@ -92,14 +127,19 @@ func (l *loader) addressConflicts() {
 		{"NIGHTJAR_ADMIN_LISTEN", c.Admin, false},
 		{"ENVOY_ADMIN_PORT", tcp(c.EnvoyAdmin), true},
 		{"EGRESS_LISTEN_PORT", tcp(c.Egress), true},
+		{"INGRESS_LISTEN_PORT", tcp(c.Ingress), true},
 	}
-	seen := []uint16{c.Egress.Port()}
-	for _, e := range c.Entries {
-		if !slices.Contains(seen, e.ListenPort) && e.ListenPort != 0 {
-			seen = append(seen, e.ListenPort)
-			places = append(places, place{"SERVICE_LISTEN_PORT_" + e.index(), tcp(netip.AddrPortFrom(c.Egress.Addr(), e.ListenPort)), true})
+	own := func(variable string, usual netip.AddrPort, entries []Entry) {
+		seen := []uint16{usual.Port(), 0}
+		for _, e := range entries {
+			if !slices.Contains(seen, e.ListenPort) {
+				seen = append(seen, e.ListenPort)
+				places = append(places, place{variable + e.index(), tcp(netip.AddrPortFrom(usual.Addr(), e.ListenPort)), true})
+			}
 		}
 	}
+	own("SERVICE_LISTEN_PORT_", c.Egress, c.Entries)
+	own("CONTAINER_LISTEN_PORT_", c.Ingress, c.Containers)
 	places = append(places, place{"NIGHTJAR_ENVOY_STATS_LISTEN", tcp(c.Stats), true})
 	for i, b := range places {
 		for _, a := range places[:i] {

@@ -85,6 +85,9 @@ func (l *loader) value(name string) string {
 }
 
 func (l *loader) modeDefault(name string) string {
+	if name == "INGRESS_LISTEN_ADDRESS" && l.config.Mode == "awsvpc" && l.Task != nil && l.Task.IPv6Only() {
+		return "::"
+	}
 	for _, d := range ModeDefaults() {
 		if d.Name == name {
 			return d.For(l.config.Mode)

@@ -29,7 +29,7 @@ func TestThereIsAMostOfServices(t *testing.T) {
 	if err != nil || len(c.Refs()) != maxEntries || len(c.Warnings) > 0 {
 		t.Fatalf("%d services: %v", maxEntries, err)
 	}
-	want := []string{`SERVICE_ARN_10001="` + ordersARN + `-10001": at most 10000 services can be given`}
+	want := []string{`SERVICE_ARN_10001="` + ordersARN + `-10001": at most 10000 can be given`}
 	if diff := cmp.Diff(want, mistakesOf(t, Input{Env: many(maxEntries + 1)})); diff != "" {
 		t.Fatal(diff)
 	}
@@ -45,10 +45,10 @@ func TestNoCommandFailsForWhatItDoesNotNeed(t *testing.T) {
 		wrong   []string
 	}{
 		"bootstrap": {ToDial, map[string]string{"NIGHTJAR_ADMIN_LISTEN": "x"}, []string{
-			"NIGHTJAR_XDS_LISTEN=x", "ENVOY_ADMIN_PORT=x", "AWS_REGION=x", "ENVOY_CONTAINER_NAME=envoy",
+			"NIGHTJAR_XDS_LISTEN=x", "ENVOY_ADMIN_PORT=x", "AWS_REGION=x", "ENVOY_CONTAINER_NAME=-",
 		}},
 		"ready": {ToAsk, map[string]string{"NIGHTJAR_XDS_LISTEN": "x", "AWS_REGION": "x"}, []string{
-			"NIGHTJAR_ADMIN_LISTEN=x", "ENVOY_ADMIN_PORT=x", "ENVOY_CONTAINER_NAME=envoy",
+			"NIGHTJAR_ADMIN_LISTEN=x", "ENVOY_ADMIN_PORT=x", "ENVOY_CONTAINER_NAME=-",
 		}},
 	}
 	for name, test := range tests {

@@ -44,7 +44,7 @@ func ModeDefaults() []ModeDefault {
 		},
 		{
 			Name: adminAddress, AWSVPC: "127.0.0.1", Host: "127.0.0.1", Bridge: "127.0.0.1", Part: 1,
-			Note: "in bridge mode 0.0.0.0 only if ENVOY_CONTAINER_NAME is set (part 2)",
+			Note: "in bridge mode 0.0.0.0 only if ENVOY_CONTAINER_NAME is set (unset, nobody else can ask it)",
 		},
 	}
 }

@@ -21,9 +21,18 @@ func (l *loader) policy(x string) mesh.Policy {
 	return mesh.Policy{
 		Protocol:    l.protocol("SERVICE_PROTOCOL_" + x),
 		Timeout:     l.timeout("SERVICE_TIMEOUT_" + x),
-		Retries:     uint32(l.number("SERVICE_RETRIES_"+x, 0, maxRetries)),
-		IdleTimeout: l.duration("SERVICE_IDLE_TIMEOUT_"+x, l.value("SERVICE_IDLE_TIMEOUT_"+x), "want a duration up to 24h, such as 4s"),
+		Retries:     l.retries(x),
+		IdleTimeout: l.idleTimeout(x),
 	}
+}
+
+func (l *loader) retries(x string) uint32 {
+	return uint32(l.number("SERVICE_RETRIES_"+x, 0, maxRetries))
+}
+
+func (l *loader) idleTimeout(x string) time.Duration {
+	variable := "SERVICE_IDLE_TIMEOUT_" + x
+	return l.duration(variable, l.value(variable), "want a duration up to 24h, such as 4s")
 }
 
 func (l *loader) protocol(variable string) mesh.Protocol {
@@ -118,10 +127,10 @@ func (l *loader) statsListen() netip.AddrPort {
 	return at
 }
 
-// listenerName names the listener of a port: egress, or egress-PORT for one beside it.
-func listenerName(port, usual uint16) string {
+// listenerName names the listener of a port: its direction, or DIRECTION-PORT for one beside the usual.
+func listenerName(direction string, port, usual uint16) string {
 	if port == 0 || port == usual {
-		return egressName
+		return direction
 	}
-	return egressName + "-" + strconv.Itoa(int(port))
+	return direction + "-" + strconv.Itoa(int(port))
 }

@@ -30,7 +30,7 @@ type Setting struct {
 }
 
 // ThisPart is the part of the project that this version has. A variable of a later part is an error that says so.
-const ThisPart = 1
+const ThisPart = 2
 
 // Indexed tells whether the variable has a number in its name.
 func (s Setting) Indexed() bool { return strings.HasSuffix(s.Name, "_X") }
@@ -67,7 +67,7 @@ func original() []Setting {
 		{
 			Name: "SERVICE_CONTAINER_X", Type: "name", Part: 1,
 			Meaning: "optional: container name. Else the service's target groups or registries say; else the one container that publishes the port",
-			Wrong: "several candidates: the route answers 503, and `check` (part 2), status and the log name the candidates and the " +
+			Wrong: "several candidates: the route answers 503, and `check`, status and the log name the candidates and the " +
 				"variable to set",
 		},
 		{
@@ -88,7 +88,7 @@ func original() []Setting {
 		{
 			Name: "CLUSTER", Type: "ARN or name", Part: 1,
 			Meaning: "the own ECS cluster. Needed only for services given by name or old ARN without SERVICE_CLUSTER_X, and for ingress by " +
-				"service (part 2); else the metadata endpoint tells it",
+				"service; else the metadata endpoint tells it",
 			Wrong: "needed and in neither: error",
 		},
 		{

@@ -1,5 +1,5 @@
-// Package owntask reads the containers of the own task, for ingress, from the task metadata endpoint. Nothing of it asks
-// AWS: a container is known as soon as ECS creates it, whatever the state of the account.
+// Package owntask reads the containers of the own task, for ingress, from the task metadata endpoint. Nothing waits for AWS
+// here: a container is known as soon as ECS creates it, whatever the state of the account.
 package owntask
 
 import (
@@ -14,10 +14,13 @@ import (
 	"github.com/groboclown/nightjar-mesh/internal/taskmeta"
 )
 
-// Reader reads services that are containers of the own task.
+// Reader reads services that are containers of the own task. It is not safe for concurrent use.
 type Reader struct {
 	// Fetch asks the task metadata endpoint.
 	Fetch func(context.Context) (*taskmeta.Task, error)
+	// Targets tells the container ports that the target groups of the own service name, where nothing else tells a port;
+	// nil where the own service isn't known.
+	Targets *Targets
 }
 
 // Read reads the containers of refs: one reading each, in the same order. An endpoint that fails is an error for all.
@@ -28,7 +31,7 @@ func (r *Reader) Read(ctx context.Context, refs []mesh.ServiceRef) []mesh.Readin
 	for _, ref := range refs {
 		reading := mesh.Reading{Ref: ref, At: now, Err: err, Certain: true}
 		if err == nil {
-			reading.Service = service(ref, task)
+			reading.Service = r.service(ctx, ref, task)
 		}
 		readings = append(readings, reading)
 	}
@@ -37,26 +40,25 @@ func (r *Reader) Read(ctx context.Context, refs []mesh.ServiceRef) []mesh.Readin
 
 // service is a container of the task at its port. One that isn't created yet has no endpoint: whether its port is open is
 // for Envoy's TCP checks to find.
-func service(ref mesh.ServiceRef, task *taskmeta.Task) *mesh.Service {
+func (r *Reader) service(ctx context.Context, ref mesh.ServiceRef, task *taskmeta.Task) *mesh.Service {
 	s := &mesh.Service{Name: ref.Name(), State: mesh.Active}
 	exclude := func(reason string) *mesh.Service {
 		s.Excluded = []mesh.Excluded{{Task: task.ID(), Reason: reason}}
 		return s
 	}
-	i := slices.IndexFunc(task.Containers, func(c taskmeta.Container) bool { return c.Name == ref.Container })
-	if i < 0 {
-		return exclude(fmt.Sprintf("its container %s is not created yet", ref.Container))
+	container, created := task.Container(ref.Container)
+	if !created {
+		return exclude(fmt.Sprintf("its container %s is not created yet, or no container has that name (%s)", ref.Container, ref.ContainerVar))
 	}
-	container := task.Containers[i]
 	if container.KnownStatus == "STOPPED" {
 		return exclude(fmt.Sprintf("its container %s is STOPPED", ref.Container))
 	}
-	port, problem := portOf(ref, container)
+	port, problem := r.port(ctx, ref, container)
 	if problem != "" {
 		s.Problem = problem
 		return exclude(problem)
 	}
-	host, found := hostOf(task.NetworkMode(), container)
+	host, found := Address(task, container)
 	if !found {
 		return exclude(fmt.Sprintf("its container %s has no address yet", ref.Container))
 	}
@@ -67,38 +69,52 @@ func service(ref mesh.ServiceRef, task *taskmeta.Task) *mesh.Service {
 	return s
 }
 
-// portOf is the port that is set, else the one tcp port that the endpoint shows for the container.
-func portOf(ref mesh.ServiceRef, c taskmeta.Container) (port uint16, problem string) {
+// port is the port that is set, else the one tcp port that the endpoint shows for the container, else the one that a target
+// group names.
+func (r *Reader) port(ctx context.Context, ref mesh.ServiceRef, c taskmeta.Container) (port uint16, problem string) {
 	if ref.Port != 0 {
 		return ref.Port, ""
 	}
+	shown := tcpPorts(c)
+	if len(shown) == 1 {
+		return shown[0], ""
+	}
+	named, without := r.Targets.of(ctx, ref.Container)
+	switch {
+	case len(named) == 1:
+		return named[0], ""
+	case len(named) > 1:
+		return 0, fmt.Sprintf("target groups name the ports %v of the container %s: set %s to one of them", named, ref.Container, ref.PortVar)
+	case len(shown) > 1:
+		return 0, fmt.Sprintf("the container %s has the ports %v%s: set %s to one of them", ref.Container, shown, without, ref.PortVar)
+	default:
+		return 0, fmt.Sprintf("the task metadata endpoint shows no tcp port of the container %s%s: set %s", ref.Container, without, ref.PortVar)
+	}
+}
+
+// tcpPorts are the container's tcp ports that the endpoint shows, each once.
+func tcpPorts(c taskmeta.Container) []uint16 {
 	var ports []uint16
 	for _, p := range c.Ports {
 		if cmp.Or(p.Protocol, "tcp") == "tcp" && p.ContainerPort != 0 && !slices.Contains(ports, p.ContainerPort) {
 			ports = append(ports, p.ContainerPort)
 		}
 	}
-	switch len(ports) {
-	case 1:
-		return ports[0], ""
-	case 0:
-		return 0, fmt.Sprintf("the metadata endpoint shows no tcp port of the container %s: set %s", ref.Container, ref.PortVar)
-	default:
-		return 0, fmt.Sprintf("the container %s has the ports %v: set %s to one of them", ref.Container, ports, ref.PortVar)
-	}
+	slices.Sort(ports)
+	return ports
 }
 
-// hostOf is where Envoy reaches the container: all of a task share one network in awsvpc and host mode; in bridge mode it
-// is the container's docker address, so no port needs to be published.
+// Address is where the task's other containers reach a container: in awsvpc and host mode all share one network; in bridge
+// mode it is the container's docker address, so no port needs to be published. It is false where the container has none yet.
 //
 // Source: Amazon ECS developer guide, "Task networking options"; task metadata endpoint version 4.
-func hostOf(mode string, c taskmeta.Container) (netip.Addr, bool) {
-	if mode == "awsvpc" || mode == "host" {
+func Address(task *taskmeta.Task, c taskmeta.Container) (netip.Addr, bool) {
+	if mode := task.NetworkMode(); mode == "awsvpc" || mode == "host" {
 		return netip.AddrFrom4([4]byte{127, 0, 0, 1}), true
 	}
 	for _, n := range c.Networks {
 		for _, text := range slices.Concat(n.IPv4Addresses, n.IPv6Addresses) {
-			if host, err := netip.ParseAddr(text); err == nil && host.Zone() == "" && !host.IsUnspecified() {
+			if host, err := netip.ParseAddr(text); err == nil && host.Zone() == "" && !host.IsUnspecified() && !host.IsMulticast() {
 				return host, true
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -198,14 +199,25 @@ func (t *Task) NetworkMode() string {
 	return ""
 }
 
-// HasIPv4 tells whether a container of the task has an IPv4 address, as tasks in IPv6-only subnets have not.
-func (t *Task) HasIPv4() bool {
-	for _, c := range t.Containers {
+// IPv6Only tells whether the task has IPv6 addresses and no other, as in an IPv6-only subnet.
+func (t *Task) IPv6Only() bool {
+	has6 := false
+	for _, c := range append([]Container{t.Own}, t.Containers...) {
 		for _, n := range c.Networks {
 			if len(n.IPv4Addresses) > 0 {
-				return true
+				return false
 			}
+			has6 = has6 || len(n.IPv6Addresses) > 0
 		}
 	}
-	return false
+	return has6
+}
+
+// Container is the container of that name; false where it isn't created, or there is none.
+func (t *Task) Container(name string) (Container, bool) {
+	i := slices.IndexFunc(t.Containers, func(c Container) bool { return c.Name == name })
+	if i < 0 {
+		return Container{}, false
+	}
+	return t.Containers[i], true
 }

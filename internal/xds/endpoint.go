@@ -16,14 +16,19 @@ import (
 // way to empty an Envoy cluster: Envoy ignores the removal of an assignment, and answers 503 for an empty one.
 //
 // The health of ECS is not passed on: unhealthy tasks are left out of mesh.Service, as Envoy's panic threshold would use
-// them if they were sent as UNHEALTHY.
-func loadAssignment(s *mesh.Service) (*Resource, error) {
+// them if they were sent as UNHEALTHY. Where Envoy checks ports itself, as for own containers, it is, for the health path to
+// tell the truth: the only endpoint there is serves on, by that threshold.
+func loadAssignment(s *mesh.Service, policy mesh.Policy) (*Resource, error) {
 	zones := map[string][]*endpointv3.LbEndpoint{}
 	for _, e := range s.Endpoints {
 		if !e.Addr.IsValid() {
 			return nil, fmt.Errorf("making the endpoints of %q: task %s has no address", s.Name, e.Task)
 		}
-		zones[e.Zone] = append(zones[e.Zone], lbEndpoint(e.Addr))
+		at := lbEndpoint(e.Addr)
+		if policy.HealthCheck && e.Health == mesh.Unhealthy {
+			at.HealthStatus = corev3.HealthStatus_UNHEALTHY
+		}
+		zones[e.Zone] = append(zones[e.Zone], at)
 	}
 	assignment := &endpointv3.ClusterLoadAssignment{ClusterName: clusterName(s.Name)}
 	for _, zone := range slices.Sorted(maps.Keys(zones)) {

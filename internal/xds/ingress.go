@@ -3,6 +3,8 @@ package xds
 import (
 	"slices"
 
+	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	healthcheckv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/health_check/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -13,22 +15,46 @@ import (
 	"github.com/groboclown/nightjar-mesh/internal/mesh"
 )
 
-// receive makes a connection manager take requests from outside: the client's address and scheme are those that the
-// trusted proxies in front tell, else those of the connection, and the health path is answered here.
+// receive makes a connection manager take requests from outside: the health path is answered here, and what Envoy itself
+// takes for the client is what the trusted proxies in front tell.
 func receive(p *packer, m *hcmv3.HttpConnectionManager, l mesh.Listener, ingress []string) {
 	m.UseRemoteAddress = wrapperspb.Bool(true)
-	m.SkipXffAppend = false
 	m.XffNumTrustedHops = l.TrustedHops
 	if l.HealthPath != "" {
 		m.HttpFilters = slices.Insert(m.HttpFilters, 0, httpFilter("envoy.filters.http.health_check", p, healthPath(l.HealthPath, ingress)))
 	}
 }
 
+// forwardedHeaders settle X-Forwarded-*. Behind trusted proxies they arrive as the last of these sent them, and Envoy adds no
+// address of its own: the app sees what it saw without Envoy. Without any proxy they tell the connection, whatever a client
+// made up.
+func forwardedHeaders(trustedHops uint32) []*mutationv3.HeaderMutation {
+	client := addHeader("X-Forwarded-For", "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%")
+	if trustedHops > 0 {
+		return []*mutationv3.HeaderMutation{client}
+	}
+	return []*mutationv3.HeaderMutation{
+		removeHeaders("x-forwarded-"), removeHeaders("forwarded"), client, addHeader("X-Forwarded-Proto", "http"),
+	}
+}
+
+// addHeader adds a header where there is none of that name.
+func addHeader(name, value string) *mutationv3.HeaderMutation {
+	return &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_Append{Append: &corev3.HeaderValueOption{
+		Header:       &corev3.HeaderValue{Key: name, Value: value},
+		AppendAction: corev3.HeaderValueOption_ADD_IF_ABSENT,
+	}}}
+}
+
+// leastHealthy is the percentage of healthy endpoints from which on an Envoy cluster counts: one of ten thousand is enough,
+// and none of none is not.
+const leastHealthy = 0.01
+
 // healthPath answers 200 while each of the Envoy clusters has a healthy endpoint, else 503.
 func healthPath(path string, clusters []string) *healthcheckv3.HealthCheck {
 	least := map[string]*typev3.Percent{}
 	for _, name := range clusters {
-		least[name] = &typev3.Percent{Value: 1}
+		least[name] = &typev3.Percent{Value: leastHealthy}
 	}
 	return &healthcheckv3.HealthCheck{
 		PassThroughMode:              wrapperspb.Bool(false),

@@ -83,7 +83,7 @@ func connectionManager(l mesh.Listener, ingress []string) func(*packer) *hcmv3.H
 			AccessLog:                    accessLog(p, l.AccessLog),
 			UpgradeConfigs:               []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}},
 			HttpFilters: []*hcmv3.HttpFilter{
-				httpFilter("envoy.filters.http.header_mutation", p, stripEnvoyHeaders()),
+				httpFilter("envoy.filters.http.header_mutation", p, requestHeaders(l)),
 				httpFilter("envoy.filters.http.router", p, &routerv3.Router{}),
 			},
 		}
@@ -103,14 +103,22 @@ func http2Options() *corev3.Http2ProtocolOptions {
 	}
 }
 
-// stripEnvoyHeaders takes away x-envoy-* of requests, with which an app could change time-outs and retries.
-func stripEnvoyHeaders() *headermutationv3.HeaderMutation {
-	return &headermutationv3.HeaderMutation{Mutations: &headermutationv3.Mutations{
-		RequestMutations: []*mutationv3.HeaderMutation{{Action: &mutationv3.HeaderMutation_RemoveOnMatch_{
-			RemoveOnMatch: &mutationv3.HeaderMutation_RemoveOnMatch{KeyMatcher: &matcherv3.StringMatcher{
-				MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: "x-envoy-"},
-			}},
-		}}},
+// requestHeaders takes away x-envoy-* of requests, with which a client could change time-outs and retries, and on ingress
+// settles what the app is told of the client.
+func requestHeaders(l mesh.Listener) *headermutationv3.HeaderMutation {
+	mutations := []*mutationv3.HeaderMutation{removeHeaders("x-envoy-")}
+	if l.Direction == mesh.Ingress {
+		mutations = append(mutations, forwardedHeaders(l.TrustedHops)...)
+	}
+	return &headermutationv3.HeaderMutation{Mutations: &headermutationv3.Mutations{RequestMutations: mutations}}
+}
+
+// removeHeaders takes away the headers whose names begin so.
+func removeHeaders(prefix string) *mutationv3.HeaderMutation {
+	return &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_RemoveOnMatch_{
+		RemoveOnMatch: &mutationv3.HeaderMutation_RemoveOnMatch{KeyMatcher: &matcherv3.StringMatcher{
+			MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: prefix},
+		}},
 	}}
 }
 

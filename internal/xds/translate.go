@@ -102,7 +102,7 @@ func (t *translator) service(s *mesh.Service, policy mesh.Policy) (translatedSer
 		changed, err = cluster(s, policy)
 		made.cluster = sameOr(last.cluster, changed)
 	}
-	assignment, assignmentErr := loadAssignment(s)
+	assignment, assignmentErr := loadAssignment(s, policy)
 	made.assignment = sameOr(last.assignment, assignment)
 	return made, errors.Join(err, assignmentErr)
 }

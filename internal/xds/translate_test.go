@@ -70,6 +70,21 @@ func goldenMeshes() map[string]*mesh.Mesh {
 		&mesh.Service{Name: "c1/new", State: mesh.Active, Endpoints: []mesh.Endpoint{at("", "10.0.0.2:1")}},
 		&mesh.Service{Name: "c1/gone", State: mesh.Active},
 		&mesh.Service{Name: "c1/rpc", State: mesh.Active, Endpoints: []mesh.Endpoint{at("", "10.0.0.3:1")}})
+	container := func(listener, service string) mesh.Route {
+		return mesh.Route{Listener: listener, Path: "/", Service: service, Policy: mesh.Policy{Retries: 5, IdleTimeout: 4 * time.Second, HealthCheck: true}}
+	}
+	ingress := proxy(false, egress("/orders", "c1/orders"), container("ingress", "own-task/web:8080"), container("ingress-9443", "own-task/rpc:50051"))
+	ingress.Listeners = append(ingress.Listeners,
+		mesh.Listener{
+			Name: "ingress", Direction: mesh.Ingress, Addr: netip.MustParseAddrPort("0.0.0.0:80"), TrustedHops: 1, HealthPath: "/.nightjar/health",
+		},
+		mesh.Listener{Name: "ingress-9443", Direction: mesh.Ingress, Addr: netip.MustParseAddrPort("[::]:9443"), HealthPath: "/.nightjar/health"})
+	sick := at("", "127.0.0.1:50051")
+	sick.Health = mesh.Unhealthy
+	add("ingress", ingress,
+		&mesh.Service{Name: "c1/orders", State: mesh.Active, Endpoints: []mesh.Endpoint{at("", "10.0.0.1:1")}},
+		&mesh.Service{Name: "own-task/web:8080", State: mesh.Active, Endpoints: []mesh.Endpoint{at("", "127.0.0.1:8080")}},
+		&mesh.Service{Name: "own-task/rpc:50051", State: mesh.Active, Endpoints: []mesh.Endpoint{sick}})
 	return all
 }
 
