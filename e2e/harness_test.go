@@ -303,7 +303,7 @@ func (r *rig) send(method, target string, body io.Reader, header http.Header) (r
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(resp.Body)
 	got := response{status: resp.StatusCode, body: string(answer), header: resp.Header}
-	if resp.StatusCode == http.StatusOK {
+	if strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
 		err = errors.Join(err, json.Unmarshal(answer, &got.answer))
 	}
 	return got, err

@@ -8,7 +8,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/groboclown/nightjar-mesh/internal/config"
@@ -23,8 +25,8 @@ func readyCommand() command {
 		name:    "ready",
 		summary: "for container health checks: exit status 0 when ready",
 		help: func() string {
-			return "Asks nightjar at NIGHTJAR_ADMIN_LISTEN; with --envoy, Envoy's /ready at ENVOY_ADMIN_PORT.\n\nSettings:\n" +
-				config.Help("NIGHTJAR_ADMIN_LISTEN", "ENVOY_ADMIN_PORT") +
+			return "Asks nightjar at NIGHTJAR_ADMIN_LISTEN; with --envoy, Envoy's /ready at ENVOY_ADMIN_PORT, here or at\nENVOY_CONTAINER_NAME.\n\nSettings:\n" +
+				config.Help("NIGHTJAR_ADMIN_LISTEN", "ENVOY_ADMIN_PORT", "ENVOY_CONTAINER_NAME") +
 				"\nExample, in a task definition:\n  \"healthCheck\": {\"command\": [\"CMD\", \"/shared/bin/nightjar\", \"ready\"]}"
 		},
 		flags: func(f *flag.FlagSet) { f.Bool("envoy", false, "ask Envoy rather than nightjar") },
@@ -36,14 +38,26 @@ func readyCommand() command {
 			ctx, cancel := context.WithTimeout(ctx, readyPatience)
 			defer cancel()
 			if c.flags.Lookup("envoy").Value.String() == "true" {
-				if err := envoy.NewAdmin("tcp", settings.EnvoyAdmin.String()).Ready(ctx); err != nil {
-					return fmt.Errorf("asking Envoy at %s (ENVOY_ADMIN_PORT): %w", settings.EnvoyAdmin, err)
-				}
-				return nil
+				return c.askEnvoyReady(ctx, settings)
 			}
 			return askReady(ctx, settings.Admin)
 		},
 	}
+}
+
+// askEnvoyReady asks the own Envoy: here, as in Envoy's own container or one that shares its network, else where
+// ENVOY_CONTAINER_NAME says.
+func (c *call) askEnvoyReady(ctx context.Context, settings *config.Config) error {
+	here := net.JoinHostPort("127.0.0.1", strconv.Itoa(int(settings.EnvoyAdmin.Port())))
+	err := envoy.NewAdmin("tcp", here).Ready(ctx)
+	if settings.EnvoyHost != "localhost" && errors.Is(err, syscall.ECONNREFUSED) {
+		here = c.envoyAdmin(ctx, settings)
+		err = envoy.NewAdmin("tcp", here).Ready(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("asking Envoy at %s (ENVOY_ADMIN_PORT, ENVOY_CONTAINER_NAME): %w", here, err)
+	}
+	return nil
 }
 
 // askReady asks a running nightjar.
