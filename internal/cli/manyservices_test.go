@@ -57,14 +57,20 @@ func (l *latest) serving() int {
 	return n
 }
 
-// TestManyServicesAtTheDefaultRate starts with more services than 1 call a second reads in 30 s.
-func TestManyServicesAtTheDefaultRate(t *testing.T) {
+// fakeCredentials gives the SDK credentials, and keeps it from looking for others.
+func fakeCredentials(t *testing.T) {
+	t.Helper()
 	for name, value := range map[string]string{
 		"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "x", "AWS_CONFIG_FILE": "/dev/null",
 		"AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_EC2_METADATA_DISABLED": "true",
 	} {
 		t.Setenv(name, value)
 	}
+}
+
+// TestManyServicesAtTheDefaultRate starts with more services than 1 call a second reads in 30 s.
+func TestManyServicesAtTheDefaultRate(t *testing.T) {
+	fakeCredentials(t)
 	for _, services := range []int{50, 100} {
 		t.Run(fmt.Sprint(services), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { manyServices(t, services) })

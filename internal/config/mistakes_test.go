@@ -165,7 +165,7 @@ func TestEveryMistakeHasItsSentence(t *testing.T) {
 		"one path, two services": {
 			[]string{"SERVICE_ARN_2=other", "CLUSTER=shop", "SERVICE_PATH_2=/orders"},
 			`SERVICE_PATH_2="/orders": the path /orders is given to two services: shop/orders by SERVICE_PATH_1 and shop/other by ` +
-				"SERVICE_PATH_2; change one of the two paths, or give weights to share it",
+				"SERVICE_PATH_2; change one of the two paths, or let services share it by SERVICE_WEIGHT_X",
 		},
 
 		"no Region": {

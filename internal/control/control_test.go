@@ -21,6 +21,7 @@ type world struct {
 	ports    map[string][]uint16
 	errs     map[string]error
 	definite bool
+	certain  bool
 	slow     time.Duration
 	// waits is how long the budget holds up each read.
 	waits, waited time.Duration
@@ -38,7 +39,7 @@ func (w *world) Read(ctx context.Context, refs []mesh.ServiceRef) []mesh.Reading
 	}
 	var readings []mesh.Reading
 	for _, ref := range refs {
-		r := mesh.Reading{Ref: ref, At: time.Now(), Err: w.errs[ref.Name()], Definite: w.definite}
+		r := mesh.Reading{Ref: ref, At: time.Now(), Err: w.errs[ref.Name()], Definite: w.definite, Certain: w.certain}
 		if ctx.Err() != nil {
 			r.Err = ctx.Err()
 		}

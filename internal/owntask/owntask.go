@@ -109,7 +109,7 @@ func tcpPorts(c taskmeta.Container) []uint16 {
 //
 // Source: Amazon ECS developer guide, "Task networking options"; task metadata endpoint version 4.
 func Address(task *taskmeta.Task, c taskmeta.Container) (netip.Addr, bool) {
-	if mode := task.NetworkMode(); mode == "awsvpc" || mode == "host" {
+	if task.NetworkMode() != "bridge" {
 		return netip.AddrFrom4([4]byte{127, 0, 0, 1}), true
 	}
 	for _, n := range c.Networks {

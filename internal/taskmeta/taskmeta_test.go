@@ -86,11 +86,19 @@ func TestNetworkModes(t *testing.T) {
 	}
 }
 
-func TestOnlyTasksWithAnIPv4AddressHaveIPv4(t *testing.T) {
-	six := Network{NetworkMode: "awsvpc", IPv6Addresses: []string{"2001:db8::1"}}
-	for want, n := range map[bool]Network{false: six, true: {NetworkMode: "awsvpc", IPv4Addresses: []string{"10.0.0.1"}}} {
-		if task := (&Task{Containers: []Container{{Networks: []Network{n}}}}); task.HasIPv4() != want {
-			t.Errorf("%+v: want %v", n, want)
+func TestATaskIsIPv6OnlyWhereItHasIPv6AndNoIPv4(t *testing.T) {
+	six, four := []string{"2001:db8::1"}, []string{"10.0.0.1"}
+	for _, test := range []struct {
+		network Network
+		want    bool
+	}{
+		{Network{NetworkMode: "awsvpc", IPv6Addresses: six}, true},
+		{Network{NetworkMode: "awsvpc", IPv4Addresses: four}, false},
+		{Network{NetworkMode: "awsvpc", IPv4Addresses: four, IPv6Addresses: six}, false},
+		{Network{NetworkMode: "awsvpc"}, false}, // it tells no address at all
+	} {
+		if task := (&Task{Containers: []Container{{Networks: []Network{test.network}}}}); task.IPv6Only() != test.want {
+			t.Errorf("%+v: want %v", test.network, test.want)
 		}
 	}
 }
