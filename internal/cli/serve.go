@@ -14,6 +14,7 @@ import (
 	"github.com/groboclown/nightjar-mesh/internal/config"
 	"github.com/groboclown/nightjar-mesh/internal/control"
 	"github.com/groboclown/nightjar-mesh/internal/ecs"
+	"github.com/groboclown/nightjar-mesh/internal/envoy"
 	"github.com/groboclown/nightjar-mesh/internal/mesh"
 	"github.com/groboclown/nightjar-mesh/internal/xds"
 )
@@ -59,6 +60,7 @@ func serve(ctx context.Context, c *call) error {
 type plane struct {
 	loop       *control.Loop
 	cache      *xds.Cache
+	lookout    *envoy.Lookout
 	admin      *admin.Server
 	xds, local net.Listener
 }
@@ -79,6 +81,10 @@ func assemble(ctx context.Context, c *call, settings *config.Config, log *slog.L
 	if err != nil {
 		return nil, err
 	}
+	p.lookout = &envoy.Lookout{
+		Connected: func() bool { return len(p.cache.Nodes()) > 0 }, XDS: advertised(settings.XDS), Bridge: settings.Mode == "bridge", Log: log,
+		Where: func(ctx context.Context) (string, error) { return c.envoyAdmin(ctx, settings), nil },
+	}
 	p.admin = &admin.Server{Version: version(), Loop: p.loop, Envoys: p.cache, Rates: budget, Metrics: metrics}
 	if p.xds, err = listen(ctx, "NIGHTJAR_XDS_LISTEN", settings.XDS); err != nil {
 		return nil, err
@@ -88,6 +94,14 @@ func assemble(ctx context.Context, c *call, settings *config.Config, log *slog.L
 		return nil, err
 	}
 	return p, nil
+}
+
+// advertised is an address as Envoy's bootstrap is compared with it: HOST:PORT or unix:PATH.
+func advertised(a config.Address) string {
+	if a.Network == "unix" {
+		return "unix:" + a.Path
+	}
+	return a.String()
 }
 
 // listeners are the addresses of all listeners, for the log.
@@ -126,6 +140,14 @@ func (p *plane) run(ctx context.Context) error {
 		case <-p.loop.Published():
 			return p.cache.Serve(ctx, p.xds)
 		}
+	})
+	group.Go(func() error {
+		select {
+		case <-ctx.Done():
+		case <-p.loop.Published(): // before that no Envoy is answered
+			p.lookout.Run(ctx)
+		}
+		return nil
 	})
 	return group.Wait()
 }
