@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -108,4 +109,133 @@ func TestTheHealthPathTellsTheTruth(t *testing.T) {
 	}
 	must(t, r.sim.Server.Inject(ecssim.Fault{Kind: ecssim.ServerError}))
 	r.waitStatus("/.nightjar/health", http.StatusOK)
+}
+
+func TestTwoInboundPorts(t *testing.T) {
+	t.Parallel()
+	ports := freePorts(t, 4)
+	world := ownWorld("awsvpc", fmt.Sprintf("{name: web, ports: [%s]}, {name: api, ports: [%s]}", ports[0], ports[1]), oneBeside)
+	r := inOwnTask(t, world, append(containersOf("/", "web", ports[0], "/", "api", ports[1]),
+		"INGRESS_LISTEN_PORT=", "CONTAINER_LISTEN_PORT_1="+ports[2], "CONTAINER_LISTEN_PORT_2="+ports[3])...)
+	r.startNightjar()
+	r.startEnvoy()
+	for i, container := range []string{"web", "api"} {
+		r.base = "http://127.0.0.1:" + ports[2+i]
+		r.waitStatus("/", http.StatusOK)
+		if got := r.get("/").answer.Container; got != container {
+			t.Errorf("inbound port %d reaches %s, want %s", i+1, got, container)
+		}
+		r.waitStatus("/.nightjar/health", http.StatusOK)
+	}
+}
+
+// TestIngressAndEgressWithTwoHops has an app of one task call another task's ingress through its own egress.
+func TestIngressAndEgressWithTwoHops(t *testing.T) {
+	t.Parallel()
+	port := freePorts(t, 1)[0]
+	r := inOwnTask(t, ownWorld("awsvpc", fmt.Sprintf("{name: web, ports: [%s]}", port), oneBeside), containersOf("/shop", "web", port)...)
+	r.startNightjar()
+	r.startEnvoy()
+	ingress := r.base
+	r.waitStatus("/shop", http.StatusOK)
+
+	// The other task: its Envoy's egress leads to the first one's ingress, as if that were the container of an ECS service.
+	_, ingressPort, _ := strings.Cut(strings.TrimPrefix(ingress, "http://"), ":")
+	caller := newRig(t, `
+region: eu-west-1
+clusters:
+- name: far
+  subnet: 127.0.0.0/30
+  services: [{name: shop, desired: 1, network: awsvpc, launch: FARGATE, containers: [{name: envoy}]}]
+- name: c1
+  subnet: NET.2.0/24
+  instances: [{id: i-0000000000000001, address: NET.1.1}]
+  services: [{name: web, desired: 1, network: bridge, containers: [{name: app, ports: [8080]}]}]
+`, append(services("/shop", "far/shop", "/web", "c1/web"), "SERVICE_PORT_1="+ingressPort)...)
+	caller.startNightjar()
+	caller.startEnvoy()
+	caller.waitStatus("/shop/x", http.StatusOK)
+	caller.waitStatus("/web", http.StatusOK)
+	sent := http.Header{
+		"X-Forwarded-For": {"203.0.113.7, 198.51.100.2"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"shop.example"},
+		"X-Forwarded-Port": {"443"}, "X-Request-Id": {"from-the-app"},
+	}
+	got, err := caller.send(http.MethodGet, "/shop/x?y=1", nil, sent)
+	must(t, err)
+	if got.answer.Container != "web" || got.answer.Target != "/shop/x?y=1" {
+		t.Errorf("two hops reach %+v", got.answer)
+	}
+	for name, want := range sent {
+		if have := got.answer.Headers.Values(name); !slices.Equal(have, want) {
+			t.Errorf("%s arrives as %q, want %q unchanged", name, have, want)
+		}
+	}
+}
+
+// reaches sends a request with headers to the ingress and returns those that reach the app.
+func (r *rig) reaches(path string, sent http.Header) http.Header {
+	r.t.Helper()
+	got, err := r.send(http.MethodGet, path, nil, sent)
+	must(r.t, err)
+	if got.status != http.StatusOK {
+		r.t.Fatalf("%s: %d %s", path, got.status, got.body)
+	}
+	return got.answer.Headers
+}
+
+func TestTrustedHopsDecideWhichForwardedHeadersReachTheApp(t *testing.T) {
+	t.Parallel()
+	byBalancer := http.Header{ // what a load balancer that ends TLS sends for the client 203.0.113.7, who forged an address
+		"X-Forwarded-For": {"6.6.6.6, 203.0.113.7"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Port": {"443"},
+	}
+	byTwo := http.Header{"X-Forwarded-For": {"6.6.6.6, 203.0.113.7, 198.51.100.2"}, "X-Forwarded-Proto": {"https"}}
+	forged := http.Header{
+		"X-Forwarded-For": {"6.6.6.6"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"evil.example"}, "Forwarded": {"for=6.6.6.6"},
+		"X-Envoy-External-Address": {"6.6.6.6"}, "X-Envoy-Upstream-Rq-Timeout-Ms": {"1"}, "X-Envoy-Retry-On": {"5xx"},
+	}
+	for name, test := range map[string]struct {
+		hops string
+		sent http.Header
+		want map[string]string // "" for none
+	}{
+		"one hop":   {"1", byBalancer, map[string]string{"X-Forwarded-For": "6.6.6.6, 203.0.113.7", "X-Forwarded-Proto": "https", "X-Forwarded-Port": "443"}},
+		"two hops":  {"2", byTwo, map[string]string{"X-Forwarded-For": "6.6.6.6, 203.0.113.7, 198.51.100.2", "X-Forwarded-Proto": "https"}},
+		"no header": {"1", nil, map[string]string{"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "http"}},
+		"no hop": {"0", forged, map[string]string{
+			"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "http", "X-Forwarded-Host": "", "Forwarded": "",
+			"X-Envoy-External-Address": "", "X-Envoy-Upstream-Rq-Timeout-Ms": "", "X-Envoy-Retry-On": "",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			port := freePorts(t, 1)[0]
+			r := inOwnTask(t, ownWorld("awsvpc", fmt.Sprintf("{name: web, ports: [%s]}", port), oneBeside),
+				append(containersOf("/", "web", port), "INGRESS_TRUSTED_HOPS="+test.hops)...)
+			r.startNightjar()
+			r.startEnvoy()
+			r.waitStatus("/", http.StatusOK)
+			got := r.reaches("/", test.sent)
+			for header, want := range test.want {
+				if have := strings.Join(got.Values(header), " | "); have != want {
+					t.Errorf("%s arrives as %q, want %q", header, have, want)
+				}
+			}
+		})
+	}
+}
+
+func TestIngressByServiceWarnsAndReachesItsTasks(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, worldOf(`- {name: web, desired: 2, network: bridge, containers: [{name: app, ports: [8080]}]}`),
+		"EGRESS_LISTEN_PORT=", "INGRESS_LISTEN_ADDRESS=127.0.0.1", "CURRENT_SERVICE_ARN=web", "CLUSTER=c1", "CONTAINER_NAME_1=app", "CONTAINER_PATH_1=/")
+	r.settings["INGRESS_LISTEN_PORT"] = strings.TrimPrefix(r.base, "http://127.0.0.1:")
+	r.startNightjar()
+	r.startEnvoy()
+	r.waitTasks("/", "c1", "web", 2)
+	r.waitStatus("/.nightjar/health", http.StatusOK)
+	if !contains(r.nightjar.output(), "ingress goes to all tasks of the own service") {
+		t.Error("the warning is missing")
+	}
+	must(t, r.sim.World.Scale("c1", "web", 0))
+	r.waitStatus("/.nightjar/health", http.StatusServiceUnavailable)
 }

@@ -46,9 +46,9 @@ func addHeader(name, value string) *mutationv3.HeaderMutation {
 	}}}
 }
 
-// leastHealthy is the percentage of healthy endpoints from which on an Envoy cluster counts: one of ten thousand is enough,
-// and none of none is not.
-const leastHealthy = 0.01
+// leastHealthy is the percentage of healthy endpoints from which on an Envoy cluster counts: the lowest there is, as Envoy 1.40
+// cuts fractions off, and at 0 an empty Envoy cluster counts as healthy (measured).
+const leastHealthy = 1
 
 // healthPath answers 200 while each of the Envoy clusters has a healthy endpoint, else 503.
 func healthPath(path string, clusters []string) *healthcheckv3.HealthCheck {
