@@ -113,6 +113,9 @@ func (b *Backend) track(c net.Conn, state http.ConnState) {
 	b.conns[c] = struct{}{}
 }
 
+// refuse closes the port. Connections that are open stay so.
+func (b *Backend) refuse() { _ = b.listener.Close() }
+
 // Stop ends it as a well-behaved app does at SIGTERM: the port closes, requests in flight end, at most until the context
 // does.
 func (b *Backend) Stop(ctx context.Context) error {

@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -24,10 +25,10 @@ type Backends struct {
 	since map[string]time.Time // task → since when it serves
 }
 
-// place is a port of a container.
+// place is a port of a container at an address.
 type place struct {
 	task, container string
-	port            uint16
+	at              netip.AddrPort
 }
 
 // NewBackends makes the backends of a world. Failed is told, once each, what could not be started.
@@ -69,7 +70,7 @@ func (b *Backends) follow() {
 	serving, there := map[place]bool{}, map[place]bool{}
 	for _, app := range b.world.Apps() {
 		for _, p := range app.Ports {
-			at := place{app.Task, app.Container, p.ContainerPort}
+			at := place{app.Task, app.Container, p.At}
 			there[at] = true
 			serving[at] = app.Phase == ecssim.Serving
 			if _, known := b.running[at]; !known && serving[at] {
@@ -85,6 +86,7 @@ func (b *Backends) follow() {
 		if backend == nil {
 			continue
 		}
+		backend.refuse() // at once, as whoever comes next may listen there
 		b.stopped.Go(func() {
 			if !there[at] {
 				backend.Kill()

@@ -112,7 +112,7 @@ func (v *view) taskAnswer(t *task, s state) taskAnswer {
 	if t.def.LaunchType == "FARGATE" {
 		a.PlatformVersion, a.PlatformFamily = "1.4.0", "Linux"
 	}
-	if s.last != "PROVISIONING" && s.last != "PENDING" {
+	if s.last != "PROVISIONING" && s.last != "PENDING" && !s.started.IsZero() {
 		a.Connectivity, a.ConnectivityAt = "CONNECTED", at(s.started)
 	}
 	if t.def.NetworkMode == "awsvpc" {
@@ -167,7 +167,8 @@ func (t *task) ipv6() string { return "2001:db8::" + t.id[:4] + ":" + t.id[4:8] 
 func (v *view) containerAnswer(t *task, s state, c container) containerAnswer {
 	a := containerAnswer{
 		ContainerARN: v.arn("container", t.cluster.name, t.id+"/"+c.name), TaskARN: t.arn, Name: c.name, Image: "example/" + c.name + ":latest",
-		LastStatus: c.last, HealthStatus: c.health, NetworkBindings: []bindingAnswer{}, NetworkInterfaces: []interfaceAnswer{}, CPU: "0",
+		LastStatus: apiStatus(c.last), HealthStatus: c.health, CPU: "0",
+		NetworkBindings: []bindingAnswer{}, NetworkInterfaces: []interfaceAnswer{},
 	}
 	if c.last != "PENDING" {
 		a.RuntimeID = t.id[:12]
@@ -196,6 +197,15 @@ func (v *view) containerAnswer(t *task, s state, c container) containerAnswer {
 		a.NetworkInterfaces = append(a.NetworkInterfaces, i)
 	}
 	return a
+}
+
+// apiStatus is a container's status in the ECS API, which has no CREATED.
+// Source: amazon-ecs-agent, ContainerStatus.BackendStatus.
+func apiStatus(last string) string {
+	if last == "CREATED" {
+		return "PENDING"
+	}
+	return last
 }
 
 type serviceAnswer struct {

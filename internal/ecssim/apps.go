@@ -27,7 +27,8 @@ type App struct {
 	Ports []AppPort
 }
 
-// AppPort is a port on which an app listens: the container port, and where it is reached.
+// AppPort is a port on which an app listens: the container port, and where it is reached. A published port of a container with
+// a docker address has two.
 type AppPort struct {
 	ContainerPort uint16
 	At            netip.AddrPort
@@ -44,6 +45,9 @@ func (w *World) Apps() []App {
 		}
 		now := t.current()
 		for i, spec := range t.def.Containers {
+			if now.containers[i].last != "RUNNING" {
+				continue
+			}
 			a := App{
 				Cluster: t.cluster.name, Task: t.id, Container: spec.Name, Phase: t.phase,
 				Revision: t.def.name(), Ports: t.listens(spec, now.containers[i]),
@@ -61,19 +65,35 @@ func (w *World) Apps() []App {
 
 // listens is where a container's ports are reached.
 func (t *task) listens(spec ContainerSpec, c container) []AppPort {
-	var ports []AppPort
-	if t.def.NetworkMode != "bridge" {
-		host := t.ip
-		if t.def.NetworkMode == "host" {
-			host = t.at.ipv4
-		}
-		for _, p := range spec.Ports {
-			for n := p.Container; n <= max(p.Container, p.End); n++ {
-				ports = append(ports, AppPort{n, netip.AddrPortFrom(host, n)})
-			}
-		}
-		return ports
+	switch t.def.NetworkMode {
+	case "bridge":
+		return append(t.published(c), t.inside(spec, c)...)
+	case "host":
+		return portsAt(spec, t.at.ipv4)
+	case "awsvpc":
+		return portsAt(spec, t.ip)
+	default:
+		return nil
 	}
+}
+
+// portsAt are a container's tcp ports at an address that is the container's own or shared by all of them.
+func portsAt(spec ContainerSpec, host netip.Addr) []AppPort {
+	var ports []AppPort
+	for _, p := range spec.Ports {
+		if p.protocol() != "tcp" {
+			continue
+		}
+		for n := p.Container; n <= max(p.Container, p.End); n++ {
+			ports = append(ports, AppPort{n, netip.AddrPortFrom(host, n)})
+		}
+	}
+	return ports
+}
+
+// published are a bridge container's tcp ports at the instance.
+func (t *task) published(c container) []AppPort {
+	var ports []AppPort
 	for _, b := range c.bindings {
 		if b.bindIP == "::" || b.protocol != "tcp" {
 			continue
@@ -83,4 +103,12 @@ func (t *task) listens(spec ContainerSpec, c container) []AppPort {
 		}
 	}
 	return ports
+}
+
+// inside are a bridge container's tcp ports at its docker address, where this machine has that.
+func (t *task) inside(spec ContainerSpec, c container) []AppPort {
+	if !t.at.dockerReal || !c.dockerIP.IsValid() {
+		return nil
+	}
+	return portsAt(spec, c.dockerIP)
 }

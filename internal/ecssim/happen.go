@@ -24,6 +24,21 @@ func (w *World) Tasks(clusterName, name string) []string {
 	return ids
 }
 
+// Wanted are the IDs of a service's tasks that are wanted, whatever has been started of them, oldest first.
+func (w *World) Wanted(clusterName, name string) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s, err := w.find(clusterName, name)
+	if err != nil {
+		return nil
+	}
+	var ids []string
+	for _, t := range s.alive() {
+		ids = append(ids, t.id)
+	}
+	return ids
+}
+
 // Kill ends the oldest running task of a service as a crash does.
 func (w *World) Kill(clusterName, name string) error {
 	return w.onTask(clusterName, name, "", w.die)
@@ -49,25 +64,6 @@ func (w *World) SetHealth(clusterName, name, id, containerName, health string) e
 			}
 		})
 	})
-}
-
-// RestartContainers restarts a task's containers, as a restart policy does: the task stays, its bridge host ports change.
-func (w *World) RestartContainers(clusterName, name, id string) error {
-	return w.onTask(clusterName, name, id, w.restart)
-}
-
-func (w *World) restart(t *task) {
-	before := t.current().containers
-	w.change(t, func(s *state) {
-		for i := range s.containers {
-			s.containers[i].bindings = t.bind(t.def.Containers[i])
-		}
-	})
-	for _, c := range before {
-		for _, b := range c.bindings {
-			delete(t.at.ports, b.hostPort)
-		}
-	}
 }
 
 func (w *World) onTask(clusterName, name, id string, do func(*task)) error {

@@ -2,7 +2,6 @@ package ecssim
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"strings"
 )
@@ -82,9 +81,9 @@ func (w *World) metadataOf(id string) (metadataTask, bool) {
 		if t.service != nil {
 			m.ServiceName = t.service.name
 		}
-		for i, c := range s.containers {
+		for _, c := range s.containers {
 			if c.last != "PENDING" { // only created containers are listed
-				m.Containers = append(m.Containers, t.metadataContainer(s, c, i))
+				m.Containers = append(m.Containers, t.metadataContainer(s, c))
 			}
 		}
 		return m, true
@@ -92,7 +91,7 @@ func (w *World) metadataOf(id string) (metadataTask, bool) {
 	return metadataTask{}, false
 }
 
-func (t *task) metadataContainer(s state, c container, index int) metadataContainer {
+func (t *task) metadataContainer(s state, c container) metadataContainer {
 	m := metadataContainer{
 		DockerID: t.id + "-" + c.name, Name: c.name, DesiredStatus: s.desired, KnownStatus: c.last, Type: "NORMAL",
 		Networks: []metadataNetwork{{NetworkMode: t.def.NetworkMode}},
@@ -106,7 +105,9 @@ func (t *task) metadataContainer(s state, c container, index int) metadataContai
 			m.Networks[0].IPv6Addresses = []string{t.ipv6()}
 		}
 	case "bridge":
-		m.Networks[0].IPv4Addresses = []string{fmt.Sprintf("172.17.0.%d", 2+index)}
+		if c.holds && c.dockerIP.IsValid() {
+			m.Networks[0].IPv4Addresses = []string{c.dockerIP.String()}
+		}
 	}
 	for _, b := range c.bindings {
 		m.Ports = append(m.Ports, metadataPort{ContainerPort: b.containerPort, Protocol: b.protocol, HostPort: b.hostPort, HostIP: b.bindIP})

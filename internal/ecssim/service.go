@@ -26,6 +26,8 @@ type ContainerSpec struct {
 	Name        string
 	Ports       []PortSpec
 	HealthCheck bool
+	// Held keeps it from being created until SetContainer does, as one that depends on another that isn't HEALTHY.
+	Held bool
 }
 
 // PortSpec is a port that a container listens on. In bridge mode it is published.
@@ -37,6 +39,8 @@ type PortSpec struct {
 	Host uint16
 	// Protocol is tcp or udp; "" is tcp.
 	Protocol string
+	// Unpublished keeps it from being published: in bridge mode it is reached at the docker address alone.
+	Unpublished bool
 }
 
 func (p PortSpec) protocol() string {

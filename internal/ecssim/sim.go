@@ -69,6 +69,8 @@ func (s FileStep) String() string {
 		return strings.TrimSpace(fmt.Sprintf("fault %s %s", s.Fault, s.Action))
 	case s.Do == "health":
 		return fmt.Sprintf("%s of %s is %s", s.Name, s.Service, s.Health)
+	case s.Do == "container":
+		return fmt.Sprintf("%s of %s is %s", s.Name, s.Service, s.Status)
 	default:
 		return s.Do + " " + s.Service
 	}
@@ -91,6 +93,8 @@ func (s *Sim) Do(step FileStep) error {
 		return w.onTask(clusterName, name, "", w.restart)
 	case "health":
 		return w.SetHealth(clusterName, name, "", step.Name, step.Health)
+	case "container":
+		return w.SetContainer(clusterName, name, "", step.Name, step.Status)
 	case "delete":
 		return w.Delete(clusterName, name)
 	case "run-task":
@@ -108,38 +112,68 @@ func (s *Sim) Do(step FileStep) error {
 }
 
 func unknownStep(step FileStep) error {
-	return fmt.Errorf("there is no step %q; there are deploy, scale, kill, stop, restart, health, delete, run-task, lose-instance, "+
-		"fault, heal", step.Do)
+	return fmt.Errorf("there is no step %q; there are deploy, scale, kill, stop, restart, health, container, delete, run-task, "+
+		"lose-instance, fault, heal", step.Do)
 }
 
 // checkTimeline finds steps that can never happen.
 func (f *File) checkTimeline() error {
-	known := map[string]bool{}
-	for _, c := range f.Clusters {
-		for _, s := range c.Services {
-			known[c.Name+"/"+s.Name] = true
-		}
-		for _, i := range c.Instances {
-			known[c.Name+"/"+i.ID] = true
-		}
-	}
+	known := f.known()
 	for _, step := range f.Timeline {
-		switch step.Do {
-		case "heal":
-		case "fault":
-			if !slices.Contains(faultKinds(), step.Fault) {
-				return fmt.Errorf("the timeline at %s: there is no fault %q; there are %v", step.At, step.Fault, faultKinds())
-			}
-		case "deploy", "scale", "kill", "stop", "restart", "health", "delete", "run-task", "lose-instance":
-			if !known[step.Service] {
-				return fmt.Errorf("the timeline at %s: the world has no %q; want ECS-CLUSTER/NAME", step.At, step.Service)
-			}
-			if step.To < 0 || step.To > maxTasks {
-				return fmt.Errorf("the timeline at %s: to is %d; want 0 to %d", step.At, step.To, maxTasks)
-			}
-		default:
-			return fmt.Errorf("the timeline at %s: %w", step.At, unknownStep(step))
+		if err := step.check(known); err != nil {
+			return fmt.Errorf("the timeline at %s: %w", step.At, err)
 		}
 	}
 	return nil
 }
+
+// known are the names of the services and instances that steps may name, ECS-CLUSTER/NAME, each with its containers.
+func (f *File) known() map[string][]string {
+	known := map[string][]string{}
+	for _, c := range f.Clusters {
+		for _, s := range c.Services {
+			var containers []string
+			for _, container := range s.Containers {
+				containers = append(containers, container.Name)
+			}
+			known[c.Name+"/"+s.Name] = containers
+		}
+		for _, i := range c.Instances {
+			known[c.Name+"/"+i.ID] = nil
+		}
+	}
+	return known
+}
+
+func (s FileStep) check(known map[string][]string) error {
+	containers, found := known[s.Service]
+	switch s.Do {
+	case "heal":
+		return nil
+	case "fault":
+		if !slices.Contains(faultKinds(), s.Fault) {
+			return fmt.Errorf("there is no fault %q; there are %v", s.Fault, faultKinds())
+		}
+		return nil
+	case "deploy", "scale", "kill", "stop", "restart", "health", "container", "delete", "run-task", "lose-instance":
+	default:
+		return unknownStep(s)
+	}
+	switch {
+	case !found:
+		return fmt.Errorf("the world has no %q; want ECS-CLUSTER/NAME", s.Service)
+	case s.To < 0 || s.To > maxTasks:
+		return fmt.Errorf("to is %d; want 0 to %d", s.To, maxTasks)
+	case (s.Do == "container" || s.Do == "health") && !slices.Contains(containers, s.Name):
+		return fmt.Errorf("%s has no container %q; there are %v", s.Service, s.Name, containers)
+	case s.Do == "container" && !slices.Contains(containerStatuses(), s.Status):
+		return fmt.Errorf("status is %q; want one of %v", s.Status, containerStatuses())
+	case s.Do == "health" && !slices.Contains(healths(), s.Health):
+		return fmt.Errorf("health is %q; want one of %v", s.Health, healths())
+	default:
+		return nil
+	}
+}
+
+// healths are what a container's health check may say.
+func healths() []string { return []string{"HEALTHY", "UNHEALTHY", "UNKNOWN"} }

@@ -45,20 +45,6 @@ type state struct {
 	containers          []container
 }
 
-// container is a container's state.
-type container struct {
-	name, last, health string
-	bindings           []binding
-}
-
-// binding is a published port, or a range of them.
-type binding struct {
-	containerPort, hostPort         uint16
-	containerRangeEnd, hostRangeEnd uint16 // 0 for a single port
-	protocol                        string
-	bindIP                          string
-}
-
 // current is the task's present state.
 func (t *task) current() state { return t.versions[len(t.versions)-1].state }
 
@@ -127,29 +113,36 @@ func (w *World) pending(t *task) {
 	w.after(w.timing.Pull, func() { w.activate(t) })
 }
 
-// activate is the moment in which the containers run; in bridge mode their bindings are known from then on. With a load
-// balancer or a registry the task is registered there before it is RUNNING.
+// activate is the moment in which the containers run, all but those that are held.
 func (w *World) activate(t *task) {
 	if t.stopping {
 		return
 	}
+	t.phase = Serving
 	w.change(t, func(s *state) {
-		s.last, s.started = "ACTIVATING", w.now
-		for i := range s.containers {
-			c := &s.containers[i]
-			c.last = "RUNNING"
-			c.bindings = t.bind(t.def.Containers[i])
-			if t.def.Containers[i].HealthCheck {
-				c.health = "HEALTHY"
+		for i, spec := range t.def.Containers {
+			if !spec.Held {
+				t.runContainer(spec, &s.containers[i])
 			}
 		}
 	})
-	t.phase = Serving
-	if t.service != nil && len(t.service.loadBalancers)+len(t.service.registries) > 0 {
-		w.after(w.timing.Register, func() { w.run(t) })
+	w.started(t)
+}
+
+// started brings a task on whose containers have all been started. With a load balancer or a registry it is registered there
+// before it is RUNNING.
+func (w *World) started(t *task) {
+	if now := t.current(); now.last != "PENDING" || !now.complete() {
 		return
 	}
-	w.run(t)
+	registered := t.service != nil && len(t.service.loadBalancers)+len(t.service.registries) > 0
+	if !registered {
+		w.change(t, func(s *state) { s.started = w.now })
+		w.run(t)
+		return
+	}
+	w.change(t, func(s *state) { s.last, s.started = "ACTIVATING", w.now })
+	w.after(w.timing.Register, func() { w.run(t) })
 }
 
 // run is the moment in which the task is RUNNING.
@@ -165,51 +158,19 @@ func (w *World) run(t *task) {
 	}
 }
 
-// bind publishes a container's ports in bridge mode, and in host mode as far as the world shows bindings there.
-func (t *task) bind(spec ContainerSpec) []binding {
-	if t.def.NetworkMode == "awsvpc" || t.def.NetworkMode == "host" && !t.def.HostBindings || t.at == nil {
-		return nil
-	}
-	var all []binding
-	for _, p := range spec.Ports {
-		b := binding{containerPort: p.Container, hostPort: p.Host, protocol: p.protocol(), bindIP: "0.0.0.0"}
-		if t.def.NetworkMode == "host" {
-			b.hostPort = p.Container
-		}
-		if b.hostPort == 0 {
-			b.hostPort = t.at.hostPort()
-		}
-		if p.End > p.Container {
-			b.containerRangeEnd = p.End
-			for range p.End - p.Container {
-				b.hostRangeEnd = t.at.hostPort()
-			}
-			b.hostPort = b.hostRangeEnd - (p.End - p.Container)
-		}
-		t.at.ports[b.hostPort] = true
-		all = append(all, b)
-		if t.at.ipv6.IsValid() {
-			b.bindIP = "::"
-			all = append(all, b)
-		}
-	}
-	return all
-}
-
 // stop stops a task as ECS does: desired STOPPED at once, SIGTERM later, gone in the end.
 func (w *World) stop(t *task, code, cause string) {
 	if t.stopping {
 		return
 	}
 	t.stopping = true
-	wasRunning := t.current().last == "RUNNING"
 	w.change(t, func(s *state) {
 		s.desired, s.stopCode, s.stopCause = "STOPPED", code, cause
-		if wasRunning {
+		if s.last == "RUNNING" {
 			s.last = "DEACTIVATING"
 		}
 	})
-	if !wasRunning {
+	if t.phase != Serving {
 		w.after(0, func() { w.gone(t) })
 		return
 	}
@@ -245,19 +206,17 @@ func (w *World) gone(t *task) {
 	})
 }
 
-// release gives the task's host ports back.
+// release gives back what the task has of its instance.
 func (w *World) release(t *task) {
 	if t.at == nil {
 		return
 	}
 	t.at.tasks--
-	for _, c := range t.current().containers {
-		for _, b := range c.bindings {
-			for p := b.hostPort; p <= max(b.hostPort, b.hostRangeEnd); p++ {
-				delete(t.at.ports, p)
-			}
+	w.change(t, func(s *state) {
+		for i := range s.containers {
+			t.letGo(&s.containers[i])
 		}
-	}
+	})
 }
 
 func (w *World) forget(t *task) {

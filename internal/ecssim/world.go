@@ -70,7 +70,11 @@ type instance struct {
 	ipv4, ipv6 netip.Addr
 	attributes map[string]string
 	ports      map[uint16]bool // taken host ports
-	tasks      int             // that are not STOPPED
+	docker     netip.Prefix    // of bridge containers
+	dockerIPs  map[netip.Addr]bool
+	// dockerReal tells that this machine has the docker addresses, so that apps can listen there.
+	dockerReal bool
+	tasks      int // that are not STOPPED
 	lost       bool
 }
 
@@ -95,6 +99,9 @@ type Instance struct {
 	ID, Zone string
 	// IPv4 and IPv6 are its private addresses; the zero Addr for none.
 	IPv4, IPv6 netip.Addr
+	// Docker is the subnet of its containers in bridge mode, which listen there too. The zero Prefix is docker's usual one, in
+	// which nothing listens.
+	Docker     netip.Prefix
 	Attributes map[string]string
 }
 
@@ -106,10 +113,14 @@ func (w *World) AddInstance(clusterName string, i Instance) error {
 	if c == nil {
 		return fmt.Errorf("there is no ECS cluster %s", clusterName)
 	}
-	c.instances = append(c.instances, &instance{
+	added := &instance{
 		arn: w.arn("container-instance", clusterName, w.id()), id: i.ID, zone: i.Zone, ipv4: i.IPv4, ipv6: i.IPv6,
-		attributes: i.Attributes, ports: map[uint16]bool{},
-	})
+		attributes: i.Attributes, ports: map[uint16]bool{}, docker: i.Docker, dockerIPs: map[netip.Addr]bool{}, dockerReal: i.Docker.IsValid(),
+	}
+	if !added.dockerReal {
+		added.docker = netip.MustParsePrefix("172.17.0.0/16")
+	}
+	c.instances = append(c.instances, added)
 	return nil
 }
 

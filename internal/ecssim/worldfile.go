@@ -58,6 +58,7 @@ type FileInstance struct {
 	ID         string            `yaml:"id"`
 	Address    string            `yaml:"address"`
 	IPv6       string            `yaml:"ipv6"`
+	Docker     string            `yaml:"docker"`
 	Zone       string            `yaml:"zone"`
 	Attributes map[string]string `yaml:"attributes"`
 }
@@ -87,6 +88,8 @@ type FileContainer struct {
 	Fixed       []FilePort `yaml:"fixed"`
 	Ranges      []FilePort `yaml:"ranges"`
 	HealthCheck bool       `yaml:"healthcheck"`
+	Unpublished []uint16   `yaml:"unpublished"`
+	Held        bool       `yaml:"held"`
 }
 
 // FilePort is a port with a fixed host port, or a range of ports.
@@ -109,6 +112,7 @@ type FileStep struct {
 	Service string        `yaml:"service"`
 	To      int           `yaml:"to"`
 	Health  string        `yaml:"health"`
+	Status  string        `yaml:"status"`
 	Name    string        `yaml:"container"`
 	Fault   FaultKind     `yaml:"fault"`
 	Action  string        `yaml:"action"`
@@ -195,28 +199,60 @@ func (c FileCluster) add(w *World) error {
 	if c.Name == "" {
 		return errors.New("name is missing")
 	}
-	subnet := netip.MustParsePrefix("127.100.0.0/16")
-	if c.Subnet != "" {
-		var err error
-		if subnet, err = netip.ParsePrefix(c.Subnet); err != nil || subnet.Addr().BitLen()-subnet.Bits() < 2 {
-			return fmt.Errorf("subnet %q is none, such as 127.0.2.0/24", c.Subnet)
-		}
+	subnet, err := parseSubnet("subnet", c.Subnet, netip.MustParsePrefix("127.100.0.0/16"))
+	if err != nil {
+		return err
 	}
-	w.AddCluster(c.Name, subnet.Masked())
+	w.AddCluster(c.Name, subnet)
 	for _, i := range c.Instances {
-		ipv4, err4 := parseOptional(i.Address)
-		ipv6, err6 := parseOptional(i.IPv6)
-		if err := errors.Join(err4, err6); err != nil {
+		if err := i.add(w, c.Name); err != nil {
 			return fmt.Errorf("instance %s: %w", i.ID, err)
-		}
-		if !strings.HasPrefix(i.ID, "i-") && !strings.HasPrefix(i.ID, "mi-") {
-			return fmt.Errorf("instance %q: an ID begins with i- or mi-", i.ID)
-		}
-		if err := w.AddInstance(c.Name, Instance{ID: i.ID, Zone: i.Zone, IPv4: ipv4, IPv6: ipv6, Attributes: i.Attributes}); err != nil {
-			return err
 		}
 	}
 	return nil
+}
+
+func (i FileInstance) add(w *World, clusterName string) error {
+	ipv4, err4 := parseOptional(i.Address)
+	ipv6, err6 := parseOptional(i.IPv6)
+	docker, err := parseSubnet("docker", i.Docker, netip.Prefix{})
+	if err := errors.Join(err4, err6, err); err != nil {
+		return err
+	}
+	if i.Docker != "" && !docker.Addr().Is4() {
+		return fmt.Errorf("docker %q is no IPv4 subnet", i.Docker)
+	}
+	if other := w.overlapping(docker); other != "" {
+		return fmt.Errorf("docker %s is also the instance %s's: on this machine they need subnets of their own", docker, other)
+	}
+	if !strings.HasPrefix(i.ID, "i-") && !strings.HasPrefix(i.ID, "mi-") {
+		return fmt.Errorf("the ID is %q; want one that begins with i- or mi-", i.ID)
+	}
+	return w.AddInstance(clusterName, Instance{ID: i.ID, Zone: i.Zone, IPv4: ipv4, IPv6: ipv6, Docker: docker, Attributes: i.Attributes})
+}
+
+// overlapping is the ID of an instance whose docker subnet has addresses in common with this one, "" for none.
+func (w *World) overlapping(docker netip.Prefix) string {
+	for _, c := range w.clusters {
+		for _, i := range c.instances {
+			if i.dockerReal && docker.IsValid() && i.docker.Overlaps(docker) {
+				return i.id
+			}
+		}
+	}
+	return ""
+}
+
+// parseSubnet reads the subnet of a field.
+func parseSubnet(field, text string, otherwise netip.Prefix) (netip.Prefix, error) {
+	if text == "" {
+		return otherwise, nil
+	}
+	subnet, err := netip.ParsePrefix(text)
+	if err != nil || subnet.Addr().BitLen()-subnet.Bits() < 2 {
+		return otherwise, fmt.Errorf("%s %q is none, such as 127.0.2.0/24", field, text)
+	}
+	return subnet.Masked(), nil
 }
 
 func parseOptional(text string) (netip.Addr, error) {
@@ -278,9 +314,12 @@ func checkMode(d Definition) error {
 }
 
 func (c FileContainer) spec() ContainerSpec {
-	spec := ContainerSpec{Name: c.Name, HealthCheck: c.HealthCheck}
+	spec := ContainerSpec{Name: c.Name, HealthCheck: c.HealthCheck, Held: c.Held}
 	for _, p := range c.Ports {
 		spec.Ports = append(spec.Ports, PortSpec{Container: p})
+	}
+	for _, p := range c.Unpublished {
+		spec.Ports = append(spec.Ports, PortSpec{Container: p, Unpublished: true})
 	}
 	for _, p := range c.UDP {
 		spec.Ports = append(spec.Ports, PortSpec{Container: p, Protocol: "udp"})
