@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -21,7 +22,7 @@ timing: {provision: 50ms, pull: 50ms, sigterm: 1s, deregister: 2s, exit: 100ms, 
 clusters:
 - name: own
   subnet: 127.0.0.0/30
-  instances: [{id: i-0000000000000009, address: 127.0.0.1, zone: eu-west-1a}]
+  instances: [{id: i-0000000000000009, address: 127.0.0.1, docker: NET.9.0/24, zone: eu-west-1a}]
   services:
   - {name: me, desired: 1, network: %s, containers: [%s]}
 - name: c1
@@ -96,19 +97,79 @@ func TestIngressReachesTheOwnContainersInEachNetworkMode(t *testing.T) {
 	}
 }
 
-func TestTheHealthPathTellsTheTruth(t *testing.T) {
+func TestIngressInBridgeModeNeedsNoPublishedPort(t *testing.T) {
 	t.Parallel()
-	port := freePorts(t, 1)[0]
-	r := inOwnTask(t, ownWorld("awsvpc", fmt.Sprintf("{name: web, ports: [%s], healthcheck: true}, {name: side, ports: []}", port), oneBeside),
-		containersOf("/", "web", port)...)
+	r := inOwnTask(t, ownWorld("bridge", "{name: web, unpublished: [8080]}, {name: api, ports: [8080]}", oneBeside),
+		append(containersOf("/", "web", "8080", "/api", "api", ""), "NIGHTJAR_XDS_LISTEN=unix:"+filepath.Join(shortTempDir(t), "xds.sock"))...)
 	r.startNightjar()
 	r.startEnvoy()
-	r.waitStatus("/.nightjar/health", http.StatusOK)
-	if got := r.get("/.nightjar/health/x"); got.answer.Container != "web" {
-		t.Errorf("beside the health path: %+v", got)
+	for path, container := range map[string]string{"/": "web", "/api": "api"} { // of api the endpoint shows the one port
+		r.waitStatus(path, http.StatusOK)
+		if got := r.get(path).answer.Container; got != container {
+			t.Errorf("%s is answered by %s, want %s", path, got, container)
+		}
 	}
-	must(t, r.sim.Server.Inject(ecssim.Fault{Kind: ecssim.ServerError}))
-	r.waitStatus("/.nightjar/health", http.StatusOK)
+	for _, s := range r.status().Services {
+		if at := s.Endpoints[0].Address; !strings.HasSuffix(at, ":8080") || strings.HasPrefix(at, "127.0.0.1:") {
+			t.Errorf("%s is reached at %s, want its docker address", s.Name, at)
+		}
+	}
+}
+
+// TestAnAppThatWaitsForNightjarStarts has the start order of a task whose app depends on nightjar being HEALTHY, and follows
+// the app's container through failure and return.
+func TestAnAppThatWaitsForNightjarStarts(t *testing.T) {
+	t.Parallel()
+	const health = "/.nightjar/health"
+	for mode, xds := range map[string]string{"awsvpc": "", "bridge": "unix:" + filepath.Join(shortTempDir(t), "xds.sock")} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			ports := freePorts(t, 2)
+			containers := fmt.Sprintf("{name: side, ports: [%s]}, {name: web, ports: [%s], healthcheck: true, held: true}", ports[0], ports[1])
+			r := inOwnTask(t, ownWorld(mode, containers, oneBeside), containersOf("/", "web", ports[1])...)
+			if xds != "" {
+				r.settings["NIGHTJAR_XDS_LISTEN"] = xds
+			}
+			task := strings.TrimPrefix(r.settings["ECS_CONTAINER_METADATA_URI_V4"], r.settings["AWS_ENDPOINT_URL"]+"/v4/")
+			set := func(status string) { must(t, r.sim.World.SetContainer("own", "me", task, "web", status)) }
+			r.startNightjar()
+			r.startEnvoy()
+			r.eventually("nightjar is ready though the app isn't created", func() bool { return command(r.settings, "ready").Run() == nil })
+			r.waitStatus(health, http.StatusServiceUnavailable)
+			r.waitStatus("/", http.StatusServiceUnavailable)
+			set("CREATED") // nothing listens
+			r.eventually("it is known to be created", func() bool {
+				s := r.service("own-task/web:" + ports[1])
+				return len(s.Endpoints) == 1 || contains(s.Excluded[0].Reason, "no address yet")
+			})
+			if got := r.get(health); got.status != http.StatusServiceUnavailable {
+				t.Errorf("while the app's port is closed: %d", got.status)
+			}
+			set("RUNNING")
+			r.waitStatus(health, http.StatusOK)
+			r.waitStatus("/", http.StatusOK)
+			set("STOPPED")
+			r.waitStatus(health, http.StatusServiceUnavailable)
+			set("RUNNING")
+			r.waitStatus(health, http.StatusOK)
+			must(t, r.sim.World.SetHealth("own", "me", task, "web", "UNHEALTHY"))
+			r.waitStatus(health, http.StatusServiceUnavailable)
+			r.waitStatus("/", http.StatusOK) // the only endpoint there is serves on
+			must(t, r.sim.World.SetHealth("own", "me", task, "web", "HEALTHY"))
+			r.waitStatus(health, http.StatusOK)
+			must(t, r.sim.Server.Inject(ecssim.Fault{Kind: ecssim.ServerError})) // of AWS, which ingress doesn't need
+			set("STOPPED")
+			r.waitStatus(health, http.StatusServiceUnavailable)
+			set("RUNNING")
+			r.waitStatus(health, http.StatusOK)
+			if got := r.get(health + "/x"); got.answer.Container != "web" {
+				t.Errorf("beside the health path: %+v", got)
+			}
+			if err := command(r.settings, "ready").Run(); err != nil {
+				t.Errorf("once ready, ready: %v", err)
+			}
+		})
+	}
 }
 
 func TestTwoInboundPorts(t *testing.T) {
