@@ -1,10 +1,7 @@
 package ecssim
 
 import (
-	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -40,37 +37,6 @@ func listening(w *World, container string) []string {
 				all = append(all, fmt.Sprintf("%s=%d", p.At, p.ContainerPort))
 			}
 		}
-	}
-	return all
-}
-
-// metadataOf is what the metadata endpoint answers; nil where that is not 200.
-func metadataOf(t *testing.T, s *Server, path string) map[string]any {
-	t.Helper()
-	rec := httptest.NewRecorder()
-	s.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))
-	if rec.Code != http.StatusOK {
-		return nil
-	}
-	var out map[string]any
-	if err := json.Unmarshal(rec.Body.Bytes(), &out); err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
-// containersOf are the containers that the metadata endpoint lists, as NAME STATUS ADDRESSES.
-func containersOf(t *testing.T, s *Server, task string) []string {
-	t.Helper()
-	all := []string{}
-	containers, _ := metadataOf(t, s, "/v4/"+task+"/task")["Containers"].([]any)
-	for _, c := range containers {
-		c := c.(map[string]any)
-		addresses := ""
-		if list, ok := c["Networks"].([]any)[0].(map[string]any)["IPv4Addresses"]; ok {
-			addresses = " " + fmt.Sprint(list)
-		}
-		all = append(all, fmt.Sprint(c["Name"], " ", c["KnownStatus"], addresses))
 	}
 	return all
 }

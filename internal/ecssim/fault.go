@@ -34,10 +34,15 @@ func faultKinds() []FaultKind {
 	}
 }
 
+// metadataFaults are the kinds that the task metadata endpoint has.
+func metadataFaults() []FaultKind {
+	return []FaultKind{ServerError, Truncated, WrongType, Reset, Hang, Huge, Empty}
+}
+
 // Fault makes calls fail.
 type Fault struct {
 	Kind FaultKind
-	// Action is the one that fails; "" for all.
+	// Action is the one that fails; "" for all of AWS's, "metadata" for the task metadata endpoint.
 	Action string
 	// Calls is how many fail, 0 for all while For lasts.
 	Calls int
@@ -47,13 +52,31 @@ type Fault struct {
 
 // Inject lets a fault begin now.
 func (s *Server) Inject(f Fault) error {
-	if !slices.Contains(faultKinds(), f.Kind) {
-		return fmt.Errorf("there is no fault %q; there are %v", f.Kind, faultKinds())
+	if err := f.check(); err != nil {
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = append(s.faults, &activeFault{Fault: f, begun: s.clock(), left: f.Calls})
 	return nil
+}
+
+// check finds a fault that strikes nothing.
+func (f Fault) check() error {
+	kinds, what := faultKinds(), "fault"
+	if f.Action == metadataAction {
+		kinds, what = metadataFaults(), "fault of the metadata endpoint"
+	}
+	switch {
+	case !slices.Contains(kinds, f.Kind):
+		return fmt.Errorf("there is no %s %q; there are %v", what, f.Kind, kinds)
+	case f.Action != "" && f.Action != metadataAction && !isRead(f.Action):
+		return fmt.Errorf("a fault strikes no action %q; there are %v and %s", f.Action, reads(), metadataAction)
+	case f.Calls < 0 || f.For < 0:
+		return fmt.Errorf("a fault can't last for %d calls or %s; 0 is for ever", f.Calls, f.For)
+	default:
+		return nil
+	}
 }
 
 // Heal ends all faults.
@@ -78,12 +101,12 @@ func (s *Server) fault(action string) FaultKind {
 		return f.For > 0 && now.Sub(f.begun) >= f.For || f.Calls > 0 && f.left == 0
 	})
 	for _, f := range s.faults {
-		if f.Action == "" || f.Action == action {
+		if f.Action == action || f.Action == "" && action != metadataAction {
 			f.left--
 			return f.Kind
 		}
 	}
-	if s.options.Polite {
+	if s.options.Polite || action == metadataAction {
 		return ""
 	}
 	switch chance := s.rng.IntN(1000); { // rude: one call in a hundred or so fails, as in a busy account

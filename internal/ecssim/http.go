@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -129,7 +130,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, p protocol, acti
 	fault := s.fault(action)
 	if isBroken(fault) {
 		s.count(action, string(fault))
-		breakOff(w, r, p, action, fault)
+		breakOff(w, r, p.contentType(), p.empty(action), fault)
 		return
 	}
 	answer, e := s.permitted(p, action, body, fault)
@@ -145,7 +146,12 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, p protocol, acti
 	if fault == Empty {
 		answer = p.empty(action)
 	}
-	w.Header().Set("Content-Type", p.contentType())
+	writeAnswer(w, p.contentType(), answer, fault)
+}
+
+// writeAnswer writes an answer, or the half of one that the fault leaves.
+func writeAnswer(w http.ResponseWriter, contentType string, answer []byte, fault FaultKind) {
+	w.Header().Set("Content-Type", contentType)
 	if fault == Truncated {
 		w.Header().Set("Content-Length", fmt.Sprint(len(answer)))
 		answer = answer[:len(answer)/2]
@@ -176,30 +182,28 @@ func (s *Server) permitted(p protocol, action string, body []byte, fault FaultKi
 	return nil, nil
 }
 
-func isRead(action string) bool {
-	switch action {
-	case "ListTasks", "DescribeTasks", "DescribeServices", "DescribeContainerInstances", "DescribeInstances":
-		return true
-	default:
-		return false
-	}
+// reads are the actions that may be allowed.
+func reads() []string {
+	return []string{"ListTasks", "DescribeTasks", "DescribeServices", "DescribeContainerInstances", "DescribeInstances"}
 }
+
+func isRead(action string) bool { return slices.Contains(reads(), action) }
 
 // isBroken tells whether a fault is below the API: no answer of AWS at all.
 func isBroken(fault FaultKind) bool {
 	return fault == WrongType || fault == Reset || fault == Hang || fault == Huge
 }
 
-// breakOff plays the faults below the API.
-func breakOff(w http.ResponseWriter, r *http.Request, p protocol, action string, fault FaultKind) {
+// breakOff plays the faults below the API. Empty is an answer that names nothing.
+func breakOff(w http.ResponseWriter, r *http.Request, contentType string, empty []byte, fault FaultKind) {
 	switch fault {
 	case Reset:
 		panic(http.ErrAbortHandler)
 	case Hang:
 		<-r.Context().Done()
 	case Huge:
-		w.Header().Set("Content-Type", p.contentType())
-		_, _ = w.Write(bytes.TrimSuffix(p.empty(action), []byte("}"))) //nolint:gosec // JSON or XML of a simulator for tests
+		w.Header().Set("Content-Type", contentType)
+		_, _ = w.Write(bytes.TrimSuffix(empty, []byte("}"))) //nolint:gosec // JSON or XML of a simulator for tests
 		for space := bytes.Repeat([]byte(" "), 1<<20); ; {
 			if _, err := w.Write(space); err != nil {
 				return

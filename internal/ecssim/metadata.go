@@ -3,6 +3,7 @@ package ecssim
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -25,8 +26,14 @@ type metadataContainer struct {
 	DesiredStatus string
 	KnownStatus   string
 	Type          string
+	Labels        map[string]string
+	Health        *metadataHealth   `json:",omitempty"`
 	Ports         []metadataPort    `json:",omitempty"`
 	Networks      []metadataNetwork `json:",omitempty"`
+}
+
+type metadataHealth struct {
+	Status string `json:"status"`
 }
 
 type metadataPort struct {
@@ -42,25 +49,42 @@ type metadataNetwork struct {
 	IPv6Addresses []string `json:",omitempty"`
 }
 
-// metadata answers as the task metadata endpoint of a task: /v4/TASK-ID/task, and /v4/TASK-ID for its first container.
+// metadataAction is what a Fault of the metadata endpoint has as its Action.
+const metadataAction = "metadata"
+
+// metadata answers as the task metadata endpoint of a task: /v4/TASK-ID is its first container and /v4/TASK-ID-NAME the one
+// of that name, each once it is created, and /task behind either is the task.
 // Source: Amazon ECS developer guide, task metadata endpoint version 4.
 func (s *Server) metadata(w http.ResponseWriter, r *http.Request) {
-	id, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v4/"), "/")
-	answer, found := s.world.metadataOf(id)
-	if !found || path != "" && path != "task" {
-		http.NotFound(w, r)
+	fault := s.fault(metadataAction)
+	if isBroken(fault) {
+		breakOff(w, r, metadataType, []byte("{}"), fault)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	var out any = answer
-	if path == "" {
-		if len(answer.Containers) == 0 {
-			http.NotFound(w, r)
-			return
-		}
-		out = answer.Containers[0]
+	who, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v4/"), "/")
+	id, container, _ := strings.Cut(who, "-")
+	task, found := s.world.metadataOf(id)
+	own := slices.IndexFunc(task.Containers, func(c metadataContainer) bool { return container == "" || c.Name == container })
+	switch {
+	case fault == ServerError:
+		http.Error(w, "the simulated endpoint fails", http.StatusInternalServerError)
+	case fault == Empty:
+		writeAnswer(w, metadataType, []byte("{}"), fault)
+	case found && path == "task" && (own >= 0 || container == ""):
+		writeAnswer(w, metadataType, jsonOf(task), fault)
+	case found && path == "" && own >= 0:
+		writeAnswer(w, metadataType, jsonOf(task.Containers[own]), fault)
+	default:
+		http.NotFound(w, r)
 	}
-	_ = json.NewEncoder(w).Encode(out) // the client went away
+}
+
+const metadataType = "application/json"
+
+// jsonOf is a value of the metadata endpoint's types, which always have a form in JSON.
+func jsonOf(value any) []byte {
+	text, _ := json.Marshal(value)
+	return text
 }
 
 func (w *World) metadataOf(id string) (metadataTask, bool) {
@@ -81,9 +105,9 @@ func (w *World) metadataOf(id string) (metadataTask, bool) {
 		if t.service != nil {
 			m.ServiceName = t.service.name
 		}
-		for _, c := range s.containers {
+		for i, c := range s.containers {
 			if c.last != "PENDING" { // only created containers are listed
-				m.Containers = append(m.Containers, t.metadataContainer(s, c))
+				m.Containers = append(m.Containers, t.metadataContainer(s, i, m))
 			}
 		}
 		return m, true
@@ -91,10 +115,18 @@ func (w *World) metadataOf(id string) (metadataTask, bool) {
 	return metadataTask{}, false
 }
 
-func (t *task) metadataContainer(s state, c container) metadataContainer {
+func (t *task) metadataContainer(s state, index int, of metadataTask) metadataContainer {
+	c := s.containers[index]
 	m := metadataContainer{
 		DockerID: t.id + "-" + c.name, Name: c.name, DesiredStatus: s.desired, KnownStatus: c.last, Type: "NORMAL",
 		Networks: []metadataNetwork{{NetworkMode: t.def.NetworkMode}},
+		Labels: map[string]string{
+			"com.amazonaws.ecs.cluster": of.Cluster, "com.amazonaws.ecs.container-name": c.name, "com.amazonaws.ecs.task-arn": of.TaskARN,
+			"com.amazonaws.ecs.task-definition-family": of.Family, "com.amazonaws.ecs.task-definition-version": of.Revision,
+		},
+	}
+	if t.def.Containers[index].HealthCheck {
+		m.Health = &metadataHealth{c.health}
 	}
 	switch t.def.NetworkMode {
 	case "awsvpc":

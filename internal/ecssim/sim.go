@@ -102,13 +102,17 @@ func (s *Sim) Do(step FileStep) error {
 	case "lose-instance":
 		return w.LoseInstance(clusterName, name)
 	case "fault":
-		return s.Server.Inject(Fault{Kind: step.Fault, Action: step.Action, For: step.For, Calls: step.Calls})
+		return s.Server.Inject(step.fault())
 	case "heal":
 		s.Server.Heal()
 		return nil
 	default:
 		return unknownStep(step)
 	}
+}
+
+func (s FileStep) fault() Fault {
+	return Fault{Kind: s.Fault, Action: s.Action, For: s.For, Calls: s.Calls}
 }
 
 func unknownStep(step FileStep) error {
@@ -151,10 +155,7 @@ func (s FileStep) check(known map[string][]string) error {
 	case "heal":
 		return nil
 	case "fault":
-		if !slices.Contains(faultKinds(), s.Fault) {
-			return fmt.Errorf("there is no fault %q; there are %v", s.Fault, faultKinds())
-		}
-		return nil
+		return s.fault().check()
 	case "deploy", "scale", "kill", "stop", "restart", "health", "container", "delete", "run-task", "lose-instance":
 	default:
 		return unknownStep(s)

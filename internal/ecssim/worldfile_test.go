@@ -1,9 +1,6 @@
 package ecssim
 
 import (
-	"encoding/json"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -34,6 +31,9 @@ func TestAWorldFileThatIsWrongSaysWhere(t *testing.T) {
 		"no status":       {service("{name: web, network: bridge, containers: [{name: app}]}\ntimeline: [{at: 1s, do: container, service: c1/web, container: app}]"), `status is ""; want one of [PENDING CREATED RUNNING STOPPED]`},
 		"no health":       {service("{name: web, network: bridge, containers: [{name: app}]}\ntimeline: [{at: 1s, do: health, service: c1/web, container: app}]"), `health is ""; want one of [HEALTHY UNHEALTHY UNKNOWN]`},
 		"unknown fault":   {"timeline: [{at: 1s, do: fault, fault: rain}]", `there is no fault "rain"`},
+		"no such action":  {"timeline: [{at: 1s, do: fault, fault: throttle, action: Dance}]", `a fault strikes no action "Dance"`},
+		"not of metadata": {"timeline: [{at: 1s, do: fault, fault: throttle, action: metadata}]", `there is no fault of the metadata endpoint "throttle"`},
+		"back in time":    {"timeline: [{at: 1s, do: fault, fault: throttle, for: -1s}]", "a fault can't last for 0 calls or -1s"},
 		"too large":       {strings.Repeat("#", maxWorldFile+1), "more than 4194304 bytes"},
 	}
 	for name, test := range tests {
@@ -74,32 +74,6 @@ func TestTheTimelineHappensInItsTime(t *testing.T) {
 			t.Errorf("%d tasks of basket", n)
 		}
 	})
-}
-
-func TestTheMetadataEndpointTellsOfATask(t *testing.T) {
-	w, start := worldWith(t, bridgeSpec(1))
-	w.Advance(start.Add(time.Minute))
-	s := NewServer(w, Options{Polite: true})
-	s.clock = func() time.Time { return start.Add(time.Minute) }
-	id := w.Tasks("c1", "web")[0]
-	get := func(path string) (int, map[string]any) {
-		rec := httptest.NewRecorder()
-		s.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))
-		out := map[string]any{}
-		_ = json.Unmarshal(rec.Body.Bytes(), &out)
-		return rec.Code, out
-	}
-	code, task := get("/v4/" + id + "/task")
-	if code != 200 || !strings.HasSuffix(task["TaskARN"].(string), id) || task["ServiceName"] != "web" || task["Family"] != "web" || task["Revision"] != "1" {
-		t.Errorf("%d %v", code, task)
-	}
-	code, container := get("/v4/" + id)
-	if network := container["Networks"].([]any)[0].(map[string]any); code != 200 || container["Name"] != "app" || network["NetworkMode"] != "bridge" {
-		t.Errorf("%d %v", code, container)
-	}
-	if code, _ := get("/v4/unknown/task"); code != 404 {
-		t.Errorf("an unknown task: %d", code)
-	}
 }
 
 func FuzzLoad(f *testing.F) {
