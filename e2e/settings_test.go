@@ -83,6 +83,18 @@ func (r *trial) rendered(want string, settings ...string) {
 	}
 }
 
+// inward adds good settings for ingress to the service c1/web.
+func (r *trial) inward() *trial {
+	for _, line := range []string{
+		"INGRESS_LISTEN_PORT=18094", "CONTAINER_NAME_1=app", "CONTAINER_PATH_1=/", "CURRENT_SERVICE_ARN=web", "CLUSTER=c1",
+		"INGRESS_SCOPE=service",
+	} {
+		name, value, _ := strings.Cut(line, "=")
+		r.settings[name] = value
+	}
+	return r
+}
+
 // booted expects a text in what bootstrap prints with the settings, and not without them.
 func (r *trial) booted(want string, settings ...string) {
 	r.T.Helper()
@@ -201,6 +213,36 @@ func TestSettingsEachMakeADifference(t *testing.T) {
 		"NIGHTJAR_ENVOY_STATS_LISTEN": func(r *trial) {
 			r.rendered(`"port_value": 18096`, "NIGHTJAR_ENVOY_STATS_LISTEN=127.0.0.1:18096")
 			r.refused("want HOST:PORT with an IP address", "NIGHTJAR_ENVOY_STATS_LISTEN=9904")
+		},
+		"INGRESS_LISTEN_PORT": func(r *trial) {
+			r.rendered(`"port_value": 18095`, "INGRESS_LISTEN_PORT=18095", "CONTAINER_NAME_1=app", "CONTAINER_PATH_1=/", "CURRENT_SERVICE_ARN=web", "CLUSTER=c1")
+		},
+		"CURRENT_SERVICE_ARN": func(r *trial) {
+			r.inward().rendered(`"name": "c2/web/app"`, "CURRENT_SERVICE_ARN=arn:aws:ecs:eu-west-1:111122223333:service/c2/web", "CLUSTER=")
+		},
+		"CONTAINER_NAME_X": func(r *trial) { r.inward().rendered(`"name": "c1/web/side"`, "CONTAINER_NAME_1=side") },
+		"CONTAINER_PATH_X": func(r *trial) { r.inward().rendered(`"path_separated_prefix": "/inside"`, "CONTAINER_PATH_1=/inside") },
+		"CONTAINER_PORT_X": func(r *trial) { r.inward().rendered(`"name": "c1/web/app:8080"`, "CONTAINER_PORT_1=8080") },
+		"CONTAINER_PROTOCOL_X": func(r *trial) {
+			r.inward().rendered(`"max_stream_duration"`, "CONTAINER_PROTOCOL_1=grpc", "SERVICE_ARN_1=")
+			r.refused(`CONTAINER_PROTOCOL_1="h2c": want http1, http2 or grpc`, "CONTAINER_PROTOCOL_1=h2c")
+		},
+		"CONTAINER_LISTEN_PORT_X": func(r *trial) { r.inward().rendered(`"name": "ingress-18093"`, "CONTAINER_LISTEN_PORT_1=18093") },
+		"CONTAINER_TIMEOUT_X":     func(r *trial) { r.inward().rendered(`"timeout": "1.500s"`, "CONTAINER_TIMEOUT_1=1500ms") },
+		"INGRESS_LISTEN_ADDRESS":  func(r *trial) { r.inward().rendered(`"address": "127.0.0.9"`, "INGRESS_LISTEN_ADDRESS=127.0.0.9") },
+		"INGRESS_TRUSTED_HOPS":    func(r *trial) { r.inward().rendered(`"xff_num_trusted_hops": 3`, "INGRESS_TRUSTED_HOPS=3") },
+		"INGRESS_HEALTH_PATH":     func(r *trial) { r.inward().rendered(`"exact": "/up"`, "INGRESS_HEALTH_PATH=/up") },
+		"INGRESS_SCOPE": func(r *trial) {
+			r.settings["ECS_CONTAINER_METADATA_URI_V4"] = r.settings["AWS_ENDPOINT_URL"] + "/v4/" + r.sim.World.Tasks("c1", "web")[0]
+			r.inward().rendered(`"name": "own-task/app"`, "INGRESS_SCOPE=task")
+		},
+		"ENVOY_CONTAINER_NAME": func(r *trial) {
+			r.settings["ECS_CONTAINER_METADATA_URI_V4"] = r.settings["AWS_ENDPOINT_URL"] + "/v4/" + r.sim.World.Tasks("c1", "web")[0]
+			r.booted("address: 0.0.0.0", "ENVOY_CONTAINER_NAME=envoy") // in bridge mode
+			_, stderr, status := r.try([]string{"ready", "--envoy"}, "ENVOY_CONTAINER_NAME=127.0.0.77")
+			if status != 1 || !contains(stderr, "127.0.0.77:") {
+				r.T.Errorf("status %d\n%s", status, stderr)
+			}
 		},
 		"NIGHTJAR_LOG_LEVEL": func(r *trial) {
 			log := r.served(func() bool { return contains(r.admin0("/api/status"), `"state": "active"`) }, "NIGHTJAR_LOG_LEVEL=warn")
