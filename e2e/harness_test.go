@@ -25,6 +25,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
+
 	"github.com/groboclown/nightjar-mesh/internal/admin"
 	"github.com/groboclown/nightjar-mesh/internal/cli"
 	"github.com/groboclown/nightjar-mesh/internal/demo"
@@ -41,7 +43,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asNightjar) != "" {
 		os.Exit(cli.Main(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 	}
-	os.Exit(m.Run())
+	testscript.Main(m, map[string]func(){"nightjar": func() { os.Exit(cli.Main(os.Args[1:], os.Environ(), os.Stdout, os.Stderr)) }})
 }
 
 // patience bounds each wait for a condition.

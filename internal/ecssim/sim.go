@@ -19,8 +19,10 @@ type Sim struct {
 }
 
 // New makes a Sim of a file. Its time begins now.
-func New(f *File) (*Sim, error) {
-	start := time.Now()
+func New(f *File) (*Sim, error) { return NewAt(f, time.Now()) }
+
+// NewAt makes a Sim of a file whose time began at start, so that its tasks may have run for a while.
+func NewAt(f *File, start time.Time) (*Sim, error) {
 	w, err := f.World(start)
 	if err != nil {
 		return nil, err
