@@ -31,8 +31,10 @@ type Report struct {
 type Service struct {
 	Name string `json:"name"`
 	// State is unread, active, inactive, missing or denied.
-	State     string     `json:"state"`
-	Problem   string     `json:"problem,omitempty"`
+	State   string `json:"state"`
+	Problem string `json:"problem,omitempty"`
+	// Empty says why it has no task at all.
+	Empty     string     `json:"empty,omitempty"`
 	Endpoints []Endpoint `json:"endpoints"`
 	Excluded  []Excluded `json:"excluded,omitempty"`
 	// ReadAt is when it was last read well, ChangedAt when it last changed.
@@ -47,9 +49,12 @@ type Service struct {
 
 // Endpoint is an endpoint in a Report.
 type Endpoint struct {
-	Address    string `json:"address"`
-	Task       string `json:"task"`
-	Health     string `json:"health"`
+	Address string `json:"address"`
+	Task    string `json:"task"`
+	Health  string `json:"health"`
+	// Container and Port are the container and its port; Container is missing where the port alone decides.
+	Container  string `json:"container,omitempty"`
+	Port       uint16 `json:"container_port"`
 	Zone       string `json:"zone,omitempty"`
 	Deployment string `json:"deployment,omitempty"`
 	Revision   string `json:"revision,omitempty"`
@@ -59,8 +64,11 @@ type Endpoint struct {
 
 // Excluded is a task that is no target, in a Report.
 type Excluded struct {
-	Task   string `json:"task"`
-	Reason string `json:"reason"`
+	Task       string `json:"task"`
+	Reason     string `json:"reason"`
+	Zone       string `json:"zone,omitempty"`
+	Deployment string `json:"deployment,omitempty"`
+	Revision   string `json:"revision,omitempty"`
 	// Since is when that began.
 	Since time.Time `json:"since,omitzero"`
 }
@@ -162,7 +170,7 @@ func notReady(status control.Status, accepted bool, envoys int) string {
 
 func reportService(s control.ServiceStatus, now time.Time) Service {
 	r := Service{
-		Name: s.Service.Name, State: s.Service.State.String(), Problem: s.Service.Problem,
+		Name: s.Service.Name, State: s.Service.State.String(), Problem: s.Service.Problem, Empty: s.Service.Empty,
 		Endpoints: make([]Endpoint, 0, len(s.Service.Endpoints)),
 		ReadAt:    s.ReadAt, ChangedAt: s.ChangedAt, ReadAge: -1, FailingSince: s.FailingSince,
 	}
@@ -174,7 +182,7 @@ func reportService(s control.ServiceStatus, now time.Time) Service {
 	}
 	for _, e := range s.Service.Endpoints {
 		r.Endpoints = append(r.Endpoints, Endpoint{
-			Address: e.Addr.String(), Task: e.Task, Health: e.Health.String(),
+			Address: e.Addr.String(), Task: e.Task, Health: e.Health.String(), Container: e.Container, Port: e.Port,
 			Zone: e.Zone, Deployment: e.Deployment, Revision: e.Revision, Since: e.Since,
 		})
 	}

@@ -94,6 +94,33 @@ func TestWhatAWSLeavesOutIsZeroInTheAnswer(t *testing.T) {
 	}
 }
 
+func TestTheLifeOfATaskAndAServiceIsTold(t *testing.T) {
+	a := &fakeAWS{answers: func(string, map[string]any) (int, string) {
+		return 200, `{"tasks":[{"taskArn":"t1","createdAt":1700000000.5,"startedAt":1700000001,"stoppingAt":1700000002,"stoppedAt":1700000003,
+			"stoppedReason":"Task failed ELB health checks","containers":[{"name":"app","exitCode":137,"reason":"OutOfMemoryError"},{"name":"side"}]}],
+			"services":[{"serviceName":"web","desiredCount":2,"events":[{"createdAt":1,"message":"old"},{"createdAt":3,"message":"newest"},{}]},
+			{"serviceName":"api","events":[{"message":"(service api) has reached a steady state."}]}]}`
+	}}
+	c, _, _ := newClient(t, a)
+	tasks, err := c.Tasks(t.Context(), "c1", []string{"t1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := tasks["t1"]
+	want := []int64{1700000000, 1700000001, 1700000002, 1700000003}
+	if diff := cmp.Diff(want, []int64{got.CreatedAt.Unix(), got.StartedAt.Unix(), got.StoppingAt.Unix(), got.StoppedAt.Unix()}); diff != "" {
+		t.Error(diff)
+	}
+	app, side := got.Containers[0], got.Containers[1]
+	if got.StoppedReason != "Task failed ELB health checks" || *app.ExitCode != 137 || app.Reason != "OutOfMemoryError" || side.ExitCode != nil {
+		t.Errorf("%+v", got)
+	}
+	services, err := c.Services(t.Context(), "c1", []string{"web", "api"})
+	if err != nil || services["web"].DesiredCount != 2 || services["web"].Event != "newest" || services["api"].Event != "" {
+		t.Errorf("%+v %v", services, err)
+	}
+}
+
 func TestTargetsAreThoseOfTheServingTaskSet(t *testing.T) {
 	set := func(status string, port int) string {
 		return fmt.Sprintf(`{"id":"ecs-svc/%d","status":"%s","loadBalancers":[{"containerName":"web","containerPort":%d}],"serviceRegistries":[{"port":%d}]}`,

@@ -3,6 +3,7 @@ package awsapi
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"unique"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -16,7 +17,8 @@ import (
 func service(s types.Service) ecs.Service {
 	r := ecs.Service{
 		ARN: aws.ToString(s.ServiceArn), Name: aws.ToString(s.ServiceName),
-		Status: aws.ToString(s.Status), RunningCount: int(s.RunningCount),
+		Status: aws.ToString(s.Status), DesiredCount: int(s.DesiredCount), RunningCount: int(s.RunningCount),
+		Event: newest(s.Events),
 	}
 	if s.DeploymentController != nil {
 		r.Controller = string(s.DeploymentController.Type)
@@ -30,6 +32,19 @@ func service(s types.Service) ecs.Service {
 		}
 	}
 	return r
+}
+
+// newest is the message of the newest event, "" where it is no more than that the service is in a steady state.
+func newest(events []types.ServiceEvent) string {
+	if len(events) == 0 {
+		return ""
+	}
+	last := slices.MaxFunc(events, func(a, b types.ServiceEvent) int { return aws.ToTime(a.CreatedAt).Compare(aws.ToTime(b.CreatedAt)) })
+	message := aws.ToString(last.Message)
+	if strings.Contains(message, "has reached a steady state") {
+		return ""
+	}
+	return message
 }
 
 func isPrimary(set types.TaskSet) bool { return aws.ToString(set.Status) == "PRIMARY" }
@@ -52,7 +67,8 @@ func task(t types.Task) ecs.Task {
 		DesiredStatus: shared(t.DesiredStatus), LastStatus: shared(t.LastStatus), Health: string(t.HealthStatus),
 		LaunchType: string(t.LaunchType), TaskDefinition: shared(t.TaskDefinitionArn),
 		ContainerInstance: shared(t.ContainerInstanceArn), Zone: shared(t.AvailabilityZone),
-		CreatedAt: aws.ToTime(t.CreatedAt),
+		CreatedAt: aws.ToTime(t.CreatedAt), StartedAt: aws.ToTime(t.StartedAt),
+		StoppingAt: aws.ToTime(t.StoppingAt), StoppedAt: aws.ToTime(t.StoppedAt), StoppedReason: shared(t.StoppedReason),
 	}
 	for _, a := range t.Attachments {
 		attached := ecs.Attachment{Type: shared(a.Type), Status: shared(a.Status)}
@@ -73,7 +89,13 @@ func task(t types.Task) ecs.Task {
 }
 
 func container(c types.Container) ecs.Container {
-	r := ecs.Container{Name: shared(c.Name), LastStatus: shared(c.LastStatus), Health: string(c.HealthStatus)}
+	r := ecs.Container{
+		Name: shared(c.Name), LastStatus: shared(c.LastStatus), Health: string(c.HealthStatus), Reason: aws.ToString(c.Reason),
+	}
+	if c.ExitCode != nil {
+		code := int(*c.ExitCode)
+		r.ExitCode = &code
+	}
 	for _, b := range c.NetworkBindings {
 		r.Bindings = append(r.Bindings, ecs.Binding{
 			BindIP: shared(b.BindIP), Protocol: string(b.Protocol), ContainerPort: port(b.ContainerPort), HostPort: port(b.HostPort),

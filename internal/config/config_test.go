@@ -40,7 +40,7 @@ func task(mode string) *taskmeta.Task {
 func TestDefaultsByNetworkMode(t *testing.T) {
 	ref := mesh.ServiceRef{
 		Cluster: "shop", Service: "orders",
-		ServiceVar: "SERVICE_ARN_1", ContainerVar: "SERVICE_CONTAINER_1", PortVar: "SERVICE_PORT_1",
+		ClusterVar: "SERVICE_ARN_1", ServiceVar: "SERVICE_ARN_1", ContainerVar: "SERVICE_CONTAINER_1", PortVar: "SERVICE_PORT_1",
 	}
 	base := Config{
 		Region: "eu-west-1", Entries: []Entry{{

@@ -66,7 +66,7 @@ func (l *loader) entry(x string) {
 	}
 	e.Weight, e.Weighted = l.weight(x)
 	e.Ref = mesh.ServiceRef{
-		Cluster: l.clusterOf(x, arn, known), Service: arn.Service, ServiceVar: "SERVICE_ARN_" + x,
+		Cluster: l.clusterOf(x, arn, known), ClusterVar: l.clusterVar(x, arn), Service: arn.Service, ServiceVar: "SERVICE_ARN_" + x,
 		Container: l.name("SERVICE_CONTAINER_" + x), ContainerVar: "SERVICE_CONTAINER_" + x,
 		Port: l.port("SERVICE_PORT_" + x), PortVar: "SERVICE_PORT_" + x,
 	}
@@ -135,6 +135,20 @@ func (l *loader) clusterOf(x string, arn ServiceARN, known bool) string {
 			"needed, or CLUSTER: SERVICE_ARN_%s is without an ECS cluster, and no task metadata endpoint tells it", x))
 	}
 	return l.ownCluster.name
+}
+
+// clusterVar names the variable that clusterOf takes the ECS cluster from, "" for the own task.
+func (l *loader) clusterVar(x string, arn ServiceARN) string {
+	switch {
+	case l.value("SERVICE_CLUSTER_"+x) != "":
+		return "SERVICE_CLUSTER_" + x
+	case arn.Cluster != "":
+		return "SERVICE_ARN_" + x
+	case l.value("CLUSTER") != "":
+		return "CLUSTER"
+	default:
+		return ""
+	}
 }
 
 // givenCluster reads SERVICE_CLUSTER_X, which must not contradict the service's ARN.

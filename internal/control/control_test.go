@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +21,7 @@ import (
 type world struct {
 	mu       sync.Mutex
 	ports    map[string][]uint16
+	excluded map[string]string // the tasks of c/a that are no targets, and why
 	errs     map[string]error
 	definite bool
 	certain  bool
@@ -48,6 +51,11 @@ func (w *world) Read(ctx context.Context, refs []mesh.ServiceRef) []mesh.Reading
 			for _, p := range w.ports[ref.Name()] {
 				addr := netip.AddrPortFrom(netip.MustParseAddr("10.0.0.1"), p)
 				r.Service.Endpoints = append(r.Service.Endpoints, mesh.Endpoint{Addr: addr})
+			}
+			for _, task := range slices.Sorted(maps.Keys(w.excluded)) {
+				if ref.Service == "a" {
+					r.Service.Excluded = append(r.Service.Excluded, mesh.Excluded{Task: task, Reason: w.excluded[task]})
+				}
 			}
 		}
 		readings = append(readings, r)

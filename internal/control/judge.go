@@ -1,6 +1,7 @@
 package control
 
 import (
+	"slices"
 	"time"
 
 	"github.com/groboclown/nightjar-mesh/internal/mesh"
@@ -68,6 +69,29 @@ func (r *record) fail(reading mesh.Reading) verdict {
 // replace keeps the old value where nothing changed, so that nobody downstream looks at it again.
 func (r *record) replace(s *mesh.Service, at time.Time) {
 	if !r.service.Equal(s) {
-		r.service, r.changedAt = s, at
+		r.service, r.changedAt = dated(s, r.service, at), at
 	}
+}
+
+// dated tells since when each task is excluded, where AWS doesn't: as before for the same reason, else from this reading on.
+func dated(s, before *mesh.Service, at time.Time) *mesh.Service {
+	if !slices.ContainsFunc(s.Excluded, func(e mesh.Excluded) bool { return e.Since.IsZero() }) {
+		return s
+	}
+	known := make(map[[2]string]time.Time, len(before.Excluded))
+	for _, e := range before.Excluded {
+		known[[2]string{e.Task, e.Reason}] = e.Since
+	}
+	now := *s
+	now.Excluded = slices.Clone(s.Excluded) // a Service is never changed
+	for i, e := range now.Excluded {
+		if !e.Since.IsZero() {
+			continue
+		}
+		now.Excluded[i].Since = at
+		if since, same := known[[2]string{e.Task, e.Reason}]; same {
+			now.Excluded[i].Since = since
+		}
+	}
+	return &now
 }

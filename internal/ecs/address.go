@@ -100,13 +100,13 @@ func instanceAddr(i *Instance) (netip.Addr, error) {
 	case i.Address != "":
 		host, ok := parseHost(i.Address)
 		if !ok {
-			return netip.Addr{}, fmt.Errorf("the attribute %s of its container instance is %.60q; want an IP address "+
-				"(ECS_INSTANCE_ATTRIBUTES of the ECS agent)", addressAttribute, i.Address)
+			return netip.Addr{}, doubt(fmt.Sprintf("the attribute %s of its container instance %s is %.60q: want an IP address "+
+				"(ECS_INSTANCE_ATTRIBUTES of the ECS agent)", addressAttribute, i.ID, i.Address))
 		}
 		return host, nil
 	case strings.HasPrefix(i.ID, "mi-"):
-		return netip.Addr{}, fmt.Errorf("its container instance %s is outside of AWS, and lacks the attribute %s with its IP address: "+
-			"set it through ECS_INSTANCE_ATTRIBUTES of the ECS agent", i.ID, addressAttribute)
+		return netip.Addr{}, doubt(fmt.Sprintf("its container instance %s is outside of AWS, and lacks the attribute %s with its IP address: "+
+			"set it through ECS_INSTANCE_ATTRIBUTES of the ECS agent", i.ID, addressAttribute))
 	case i.Private.IPv4.IsValid():
 		return i.Private.IPv4, nil
 	case i.Private.IPv6.IsValid():

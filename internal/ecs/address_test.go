@@ -57,7 +57,7 @@ func TestAddressesInEveryNetworkMode(t *testing.T) {
 		"bridge, instance without address":    {shape["bridge_ec2_tcp_udp_two_containers"], "web", 8080, &Instance{ID: "i-2"}, "no private address of its instance i-2"},
 		"ECS Anywhere":                        {shape["bridge_external_anywhere"], "web", 8080, anywhere, "192.0.2.17:32770"},
 		"ECS Anywhere without the attribute":  {shape["bridge_external_anywhere"], "web", 8080, &Instance{ID: "mi-1"}, "lacks the attribute nightjar.address"},
-		"ECS Anywhere, a name":                {shape["bridge_external_anywhere"], "web", 8080, &Instance{ID: "mi-1", Address: "box"}, `is "box"; want an IP address`},
+		"ECS Anywhere, a name":                {shape["bridge_external_anywhere"], "web", 8080, &Instance{ID: "mi-1", Address: "box"}, `is "box": want an IP address`},
 		"host":                                {shape["host_ec2"], "web", 8080, ec2, "10.0.0.7:8080"},
 		"host with a binding":                 {hostBound, "web", 8080, ec2, "10.0.0.7:8080"},
 		"host, any container":                 {shape["host_ec2"], "", 8080, ec2, "10.0.0.7:8080"},

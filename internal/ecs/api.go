@@ -39,8 +39,11 @@ type API interface {
 type Service struct {
 	ARN, Name string
 	// Status is ACTIVE, DRAINING or INACTIVE.
-	Status       string
-	RunningCount int
+	Status string
+	// DesiredCount and RunningCount are how many tasks ECS is to run, and how many it runs.
+	DesiredCount, RunningCount int
+	// Event is the message of its newest event, "" where that says no more than that it is in a steady state.
+	Event string
 	// Controller is ECS, CODE_DEPLOY or EXTERNAL; "" is ECS.
 	Controller string
 	// Targets are the container ports that its target groups and service registries name.
@@ -80,9 +83,12 @@ type Task struct {
 	// ContainerInstance is the ARN of its container instance, "" on Fargate.
 	ContainerInstance string
 	Zone              string
-	CreatedAt         time.Time
-	Attachments       []Attachment
-	Containers        []Container
+	// The times of its life; zero for what has not come yet.
+	CreatedAt, StartedAt, StoppingAt, StoppedAt time.Time
+	// StoppedReason is why it stops, in AWS's words.
+	StoppedReason string
+	Attachments   []Attachment
+	Containers    []Container
 }
 
 // Attachment is something attached to a task, such as its network interface.
@@ -98,6 +104,9 @@ type Container struct {
 	Name string
 	// LastStatus is PENDING, RUNNING or STOPPED.
 	LastStatus string
+	// ExitCode is that of a container that is STOPPED, nil where it never ran; Reason is AWS's further word on its state.
+	ExitCode *int
+	Reason   string
 	// Health is HEALTHY, UNHEALTHY or UNKNOWN; without a health check UNKNOWN for ever.
 	Health     string
 	Bindings   []Binding

@@ -2,10 +2,12 @@ package ecs
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/groboclown/nightjar-mesh/internal/mesh"
 )
@@ -27,16 +29,15 @@ func build(ref mesh.ServiceRef, g gathered) *mesh.Service {
 	var doubts []string
 	var serving []candidate
 	for _, t := range g.tasks {
-		c, reason, d := judge(ref, g, t)
-		if d != "" {
-			doubts = append(doubts, string(d))
-			reason = string(d)
-		}
-		if reason != "" {
-			s.Excluded = append(s.Excluded, mesh.Excluded{Task: taskID(t.ARN), Reason: reason})
+		c, no := judge(ref, g, t)
+		if no == nil {
+			serving = append(serving, c)
 			continue
 		}
-		serving = append(serving, c)
+		s.Excluded = append(s.Excluded, excluded(t, *no))
+		if no.doubt {
+			doubts = append(doubts, no.reason)
+		}
 	}
 	for _, arn := range g.undescribed {
 		s.Excluded = append(s.Excluded, mesh.Excluded{Task: taskID(arn), Reason: "DescribeTasks does not know it yet"})
@@ -45,11 +46,26 @@ func build(ref mesh.ServiceRef, g gathered) *mesh.Service {
 		slices.Sort(doubts)
 		s.Problem = doubts[0]
 	}
+	if len(g.tasks)+len(g.undescribed) == 0 {
+		s.Empty = empty(g.service)
+	}
 	take(s, serving)
 	slices.SortFunc(s.Excluded, func(a, b mesh.Excluded) int {
 		return cmp.Or(cmp.Compare(a.Task, b.Task), cmp.Compare(a.Reason, b.Reason))
 	})
 	return s
+}
+
+// empty says why a service has no tasks.
+func empty(service Service) string {
+	switch {
+	case service.Status == "DRAINING":
+		return "it is being deleted (DRAINING), and has no task"
+	case service.DesiredCount == 0:
+		return "it has no task: its desired count is 0"
+	}
+	return fmt.Sprintf("ECS lists none of the %d tasks that it is to run; the service's events in ECS say why", service.DesiredCount) +
+		because(service.Event)
 }
 
 // candidate is an endpoint and the task that it is of.
@@ -58,29 +74,63 @@ type candidate struct {
 	task     Task
 }
 
-// judge decides on one task: a candidate, or the reason why not, or a doubt that settings have to settle.
-func judge(ref mesh.ServiceRef, g gathered, t Task) (candidate, string, doubt) {
-	if reason := cmp.Or(belongs(t, g.service), lives(t)); reason != "" {
-		return candidate{}, reason, ""
+// refusal is why a task is no target.
+type refusal struct {
+	reason string
+	// since is when that began, as AWS tells it; zero where it doesn't.
+	since time.Time
+	// doubt marks what somebody has to settle.
+	doubt bool
+}
+
+func excluded(t Task, no refusal) mesh.Excluded {
+	return mesh.Excluded{
+		Task: taskID(t.ARN), Reason: no.reason, Since: no.since, Zone: t.Zone, Deployment: t.StartedBy, Revision: taskID(t.TaskDefinition),
+	}
+}
+
+// judge decides on one task: a candidate, or why it is none.
+func judge(ref mesh.ServiceRef, g gathered, t Task) (candidate, *refusal) {
+	if reason := belongs(t, g.service); reason != "" {
+		return candidate{}, &refusal{reason: reason}
+	}
+	if reason := lives(t); reason != "" {
+		return candidate{}, &refusal{reason: reason, since: since(t)}
 	}
 	target, d := resolve(ref, g.service, t)
 	if d != "" {
-		return candidate{}, "", d
+		return candidate{}, &refusal{reason: string(d), doubt: true}
 	}
 	container := containerOf(t, target.Container)
 	if target.Container != "" && container == nil {
-		return candidate{}, fmt.Sprintf("it has no container %s, which a target group or registry names", target.Container), ""
+		return candidate{}, &refusal{reason: fmt.Sprintf("it has no container %s, which a target group or registry names; it has %s: set %s "+
+			"where one of them serves", target.Container, containerNames(t), ref.ContainerVar)}
 	}
 	if container != nil && container.LastStatus != running {
-		return candidate{}, fmt.Sprintf("its container %s is %s", container.Name, container.LastStatus), ""
+		return candidate{}, &refusal{reason: idle(*container)}
 	}
 	at, err := address(t, target.Container, target.Port, g.instances[t.ContainerInstance])
 	if err != nil {
-		return candidate{}, err.Error(), ""
+		return candidate{}, &refusal{reason: err.Error(), doubt: errors.As(err, &d)}
 	}
 	return candidate{task: t, endpoint: mesh.Endpoint{
-		Addr: at, Task: taskID(t.ARN), Health: health(t, container), Zone: t.Zone, Deployment: t.StartedBy, Revision: taskID(t.TaskDefinition),
-	}}, "", ""
+		Addr: at, Task: taskID(t.ARN), Health: health(t, container), Container: target.Container, Port: target.Port, Zone: t.Zone,
+		Deployment: t.StartedBy, Revision: taskID(t.TaskDefinition), Since: since(t),
+	}}, nil
+}
+
+// idle says why a container of a running task doesn't run.
+func idle(c Container) string {
+	text := fmt.Sprintf("its container %s is %s", c.Name, c.LastStatus)
+	switch {
+	case c.LastStatus == "PENDING":
+		text += ": it waits for its image, or for another container (dependsOn)"
+	case c.LastStatus == "STOPPED" && c.ExitCode != nil:
+		text += fmt.Sprintf(" with the exit code %d; the task runs on without it", *c.ExitCode)
+	case c.LastStatus == "STOPPED":
+		text += "; the task runs on without it"
+	}
+	return text + because(c.Reason)
 }
 
 // take puts the candidates into the service: of two with one address the newer task alone, as a host port is used again;
@@ -90,25 +140,34 @@ func take(s *mesh.Service, candidates []candidate) {
 		return cmp.Or(b.task.CreatedAt.Compare(a.task.CreatedAt), cmp.Compare(a.task.ARN, b.task.ARN))
 	})
 	owner := map[netip.AddrPort]string{}
-	var owners []mesh.Endpoint
+	var owners []candidate
 	for _, c := range candidates {
 		e := c.endpoint
 		if newer, taken := owner[e.Addr]; taken {
-			s.Excluded = append(s.Excluded, mesh.Excluded{Task: e.Task, Reason: fmt.Sprintf("the newer task %s has its address %s", newer, e.Addr)})
+			s.Excluded = append(s.Excluded, excluded(c.task, refusal{reason: fmt.Sprintf(
+				"the newer task %s has its address %s: a host port is used again once a task has ended", newer, e.Addr)}))
 			continue
 		}
 		owner[e.Addr] = e.Task
-		owners = append(owners, e)
+		owners = append(owners, c)
 	}
-	allUnhealthy := !slices.ContainsFunc(owners, func(e mesh.Endpoint) bool { return e.Health != mesh.Unhealthy })
-	for _, e := range owners {
-		if e.Health == mesh.Unhealthy && !allUnhealthy {
-			s.Excluded = append(s.Excluded, mesh.Excluded{Task: e.Task, Reason: "its container is UNHEALTHY"})
+	allUnhealthy := !slices.ContainsFunc(owners, func(c candidate) bool { return c.endpoint.Health != mesh.Unhealthy })
+	for _, c := range owners {
+		if c.endpoint.Health == mesh.Unhealthy && !allUnhealthy {
+			s.Excluded = append(s.Excluded, excluded(c.task, refusal{reason: sick(c.endpoint.Container)}))
 			continue
 		}
-		s.Endpoints = append(s.Endpoints, e)
+		s.Endpoints = append(s.Endpoints, c.endpoint)
 	}
 	mesh.SortEndpoints(s.Endpoints)
+}
+
+// sick says what is unhealthy.
+func sick(container string) string {
+	if container == "" {
+		return "one of its containers is UNHEALTHY: its health check in the task definition fails"
+	}
+	return fmt.Sprintf("its container %s is UNHEALTHY: its health check in the task definition fails", container)
 }
 
 func containerOf(t Task, name string) *Container {

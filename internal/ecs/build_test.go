@@ -43,7 +43,7 @@ func ref(container string, port uint16) mesh.ServiceRef {
 func gather(service Service, tasks ...Task) gathered {
 	service.Name = "web"
 	return gathered{service: service, tasks: tasks, instances: map[string]*Instance{
-		"ci": {ID: "i-1", Private: InstanceAddr{IPv4: netip.MustParseAddr("10.0.0.7")}},
+		"ci": {ID: "i-1", Private: InstanceAddr{IPv4: netip.MustParseAddr("10.0.0.7")}}, "anywhere": {ID: "mi-1"},
 	}}
 }
 
@@ -55,6 +55,9 @@ func summary(s *mesh.Service) []string {
 	}
 	if s.Problem != "" {
 		lines = append(lines, "problem: "+s.Problem)
+	}
+	if s.Empty != "" {
+		lines = append(lines, "empty: "+s.Empty)
 	}
 	for _, e := range s.Excluded {
 		lines = append(lines, e.Task+": "+e.Reason)
@@ -83,12 +86,41 @@ func TestWhichTasksServe(t *testing.T) {
 			tasks: []Task{with(func(t *Task) { t.DesiredStatus, t.LastStatus = "STOPPED", "RUNNING" })},
 			want:  []string{"t1: it is to stop: its desired status is STOPPED"},
 		},
-		"pending":           {tasks: []Task{with(func(t *Task) { t.LastStatus = "PENDING" })}, want: []string{"t1: it is PENDING"}},
-		"activating":        {tasks: []Task{with(func(t *Task) { t.LastStatus = "ACTIVATING" })}, want: []string{"t1: it is ACTIVATING"}},
-		"container stopped": {tasks: []Task{with(func(t *Task) { t.Containers[0].LastStatus = "STOPPED" })}, want: []string{"t1: its container web is STOPPED"}},
+		"to stop, and why": {
+			tasks: []Task{with(func(t *Task) { t.DesiredStatus, t.StoppedReason = "STOPPED", "Scaling activity" })},
+			want:  []string{"t1: it is to stop: its desired status is STOPPED (Scaling activity)"},
+		},
+		"stopped": {
+			tasks: []Task{with(func(t *Task) { t.DesiredStatus, t.LastStatus = "STOPPED", "STOPPED" })},
+			want:  []string{"t1: it is STOPPED"},
+		},
+		"pending":           {tasks: []Task{with(func(t *Task) { t.LastStatus = "PENDING" })}, want: []string{"t1: it is PENDING: it waits for free CPU, memory or ports, for the container agent, or for its images; the service's events in ECS say more"}},
+		"activating":        {tasks: []Task{with(func(t *Task) { t.LastStatus = "ACTIVATING" })}, want: []string{"t1: it is ACTIVATING: ECS starts its containers, and registers it with target groups and service discovery"}},
+		"container stopped": {tasks: []Task{with(func(t *Task) { t.Containers[0].LastStatus = "STOPPED" })}, want: []string{"t1: its container web is STOPPED; the task runs on without it"}},
+		"container exited": {
+			tasks: []Task{with(func(t *Task) {
+				code := 137
+				t.Containers[0].LastStatus, t.Containers[0].ExitCode, t.Containers[0].Reason = "STOPPED", &code, "OutOfMemoryError: killed"
+			})},
+			want: []string{"t1: its container web is STOPPED with the exit code 137; the task runs on without it (OutOfMemoryError: killed)"},
+		},
+		"none, as wanted": {want: []string{"empty: it has no task: its desired count is 0"}},
+		"none, and why": {
+			service: Service{DesiredCount: 2, Event: "(service web) was unable to place a task"},
+			want: []string{"empty: ECS lists none of the 2 tasks that it is to run; the service's events in ECS say why " +
+				"((service web) was unable to place a task)"},
+		},
+		"outside of AWS without address": {
+			tasks: []Task{with(func(t *Task) { t.ContainerInstance = "anywhere" }), other},
+			want: []string{
+				"10.0.0.7:32769",
+				"problem: its container instance mi-1 is outside of AWS, and lacks the attribute nightjar.address with its IP address: set it through ECS_INSTANCE_ATTRIBUTES of the ECS agent",
+				"t1: its container instance mi-1 is outside of AWS, and lacks the attribute nightjar.address with its IP address: set it through ECS_INSTANCE_ATTRIBUTES of the ECS agent",
+			},
+		},
 		"unhealthy beside healthy": {
 			tasks: []Task{with(func(t *Task) { t.Containers[0].Health = "UNHEALTHY" }), other},
-			want:  []string{"10.0.0.7:32769", "t1: its container is UNHEALTHY"},
+			want:  []string{"10.0.0.7:32769", "t1: its container web is UNHEALTHY: its health check in the task definition fails"},
 		},
 		"all unhealthy stay": {tasks: []Task{with(func(t *Task) { t.Containers[0].Health = "UNHEALTHY" })}, want: []string{"10.0.0.7:32768"}},
 		"another revision serves too": {
@@ -97,7 +129,7 @@ func TestWhichTasksServe(t *testing.T) {
 		},
 		"a run-task task doesn't": {
 			tasks: []Task{with(func(t *Task) { t.Group = "family:web" })},
-			want:  []string{`t1: it is of the group "family:web", not of this service`},
+			want:  []string{`t1: it is of the group "family:web", not of this service (run-task starts such)`},
 		},
 		"only the primary task set": {
 			service: Service{TaskSets: []TaskSet{{ID: "ecs-svc/1", Status: "ACTIVE"}, {ID: "ecs-svc/2", Status: "PRIMARY"}}},
@@ -106,7 +138,7 @@ func TestWhichTasksServe(t *testing.T) {
 		},
 		"a host port has one owner, the newest": {
 			tasks: []Task{with(func(t *Task) { t.CreatedAt = time.Unix(2, 0) }), changed(bridgeTask("t0", 32768), func(t *Task) { t.CreatedAt = time.Unix(1, 0) })},
-			want:  []string{"10.0.0.7:32768", "t0: the newer task t1 has its address 10.0.0.7:32768"},
+			want:  []string{"10.0.0.7:32768", "t0: the newer task t1 has its address 10.0.0.7:32768: a host port is used again once a task has ended"},
 		},
 		"no address yet": {
 			tasks: []Task{with(func(t *Task) { t.ContainerInstance = "unknown" })},
@@ -137,6 +169,7 @@ func TestContainerAndPortAreFound(t *testing.T) {
 			}})
 		}
 	})
+	waiting := changed(pair, func(t *Task) { t.Containers[0].LastStatus, t.Containers[0].Bindings = "PENDING", nil })
 	sidecars := awsvpcTask("t1", "10.0.1.5", "app", "envoy", "nightjar")
 	host := changed(bridgeTask("t1", 1), func(t *Task) { t.Containers[0].Bindings = nil })
 	tests := map[string]struct {
@@ -153,6 +186,9 @@ func TestContainerAndPortAreFound(t *testing.T) {
 		"settled by the port":           {ref("", 9090), Service{}, pair, "10.0.0.7:32769"},
 		"two containers with one port":  {ref("", 8080), Service{}, twice, "problem: its tasks publish several container ports: basket:8080, web:8080; set SERVICE_CONTAINER_2"},
 		"settled by both":               {ref("basket", 8080), Service{}, twice, "10.0.0.7:32769"},
+		"both, and the port is wrong":   {ref("web", 32768), Service{}, pair, "problem: the container web does not publish the container port 32768; the task publishes basket:9090, web:8080: change SERVICE_PORT_2 (it is never the host port), or the task definition"},
+		"both, not publishing yet":      {ref("web", 81), Service{}, waiting, "t1: its container web is PENDING: it waits for its image, or for another container (dependsOn)"},
+		"both, in host mode":            {ref("web", 81), Service{}, host, "10.0.0.7:81"},
 		"by a target group":             {ref("", 0), Service{Targets: []Target{{"basket", 9090}}}, pair, "10.0.0.7:32769"},
 		"two target groups":             {ref("", 0), Service{Targets: []Target{{"basket", 9090}, {"web", 8080}}}, pair, "problem: its target groups or registries name several container ports: basket:9090, web:8080; set SERVICE_CONTAINER_2 or SERVICE_PORT_2"},
 		"two ports of one container":    {ref("", 0), Service{Targets: []Target{{"web", 1}, {"web", 8080}}}, pair, "problem: its target groups or registries name several container ports: web:1, web:8080; set SERVICE_PORT_2"},
@@ -161,12 +197,12 @@ func TestContainerAndPortAreFound(t *testing.T) {
 		"a registry without port":       {ref("", 0), Service{Targets: []Target{{"", 0}}}, bridgeTask("t1", 32768), "10.0.0.7:32768"},
 		"a registry with a port alone":  {ref("", 0), Service{Targets: []Target{{"", 3000}}}, sidecars, "10.0.1.5:3000"},
 		"no such container":             {ref("wbe", 0), Service{}, pair, "problem: no container is named wbe; the task has basket, web: change SERVICE_CONTAINER_2"},
-		"no such port":                  {ref("", 81), Service{}, pair, "problem: no container publishes the container port 81: change SERVICE_PORT_2 (it is never the host port)"},
+		"no such port":                  {ref("", 81), Service{}, pair, "problem: no container publishes the container port 81; the task publishes basket:9090, web:8080: change SERVICE_PORT_2 (it is never the host port)"},
 		"the host port by mistake":      {ref("", 32768), Service{}, pair, "problem: no container publishes the container port 32768"},
 		"awsvpc tells no port":          {ref("", 0), Service{}, sidecars, "problem: in the network mode awsvpc nothing tells the port but a target group or a registry, and the service has none: set SERVICE_PORT_2"},
 		"awsvpc with a port":            {ref("", 3000), Service{}, sidecars, "10.0.1.5:3000"},
 		"awsvpc with a target group":    {ref("", 0), Service{Targets: []Target{{"app", 3000}}}, sidecars, "10.0.1.5:3000"},
-		"a target group for what isn't": {ref("", 0), Service{Targets: []Target{{"gone", 3000}}}, sidecars, "t1: it has no container gone"},
+		"a target group for what isn't": {ref("", 0), Service{Targets: []Target{{"gone", 3000}}}, sidecars, "t1: it has no container gone, which a target group or registry names; it has app, envoy, nightjar: set SERVICE_CONTAINER_2"},
 		"host mode with a port":         {ref("", 8080), Service{}, host, "10.0.0.7:8080"},
 		"host mode without":             {ref("", 0), Service{}, host, "problem: no container publishes a tcp port: publish one in the task definition or, in host mode, set SERVICE_PORT_2"},
 	}
@@ -193,7 +229,8 @@ func TestADoubtOfANewRevisionLeavesTheOldOneServing(t *testing.T) {
 func TestAnEndpointKeepsWhatExplainsIt(t *testing.T) {
 	got := build(ref("", 0), gather(Service{}, bridgeTask("t1", 32768))).Endpoints[0]
 	want := mesh.Endpoint{
-		Addr: netip.MustParseAddrPort("10.0.0.7:32768"), Task: "t1", Health: mesh.Healthy, Zone: "eu-west-1a", Deployment: "ecs-svc/1", Revision: "web:7",
+		Addr: netip.MustParseAddrPort("10.0.0.7:32768"), Task: "t1", Health: mesh.Healthy, Container: "web", Port: 8080,
+		Zone: "eu-west-1a", Deployment: "ecs-svc/1", Revision: "web:7",
 	}
 	if got != want {
 		t.Fatalf("%+v, want %+v", got, want)

@@ -2,6 +2,7 @@ package ecs
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/groboclown/nightjar-mesh/internal/mesh"
 )
@@ -24,7 +25,7 @@ func (s Service) hasTaskSets() bool {
 // EXTERNAL only the primary task set serves production traffic, and a task is started by its task set.
 func belongs(t Task, service Service) string {
 	if t.Group != "service:"+service.Name {
-		return fmt.Sprintf("it is of the group %q, not of this service", t.Group)
+		return fmt.Sprintf("it is of the group %q, not of this service (run-task starts such)", t.Group)
 	}
 	if len(service.TaskSets) == 0 {
 		return ""
@@ -37,7 +38,7 @@ func belongs(t Task, service Service) string {
 	}
 	switch {
 	case primary == "":
-		return "the service has task sets and none of them is the primary one yet, which alone serves"
+		return "the service has task sets and none of them is the primary one yet, which alone serves (UpdateServicePrimaryTaskSet)"
 	case t.StartedBy != primary:
 		return fmt.Sprintf("it is of the task set %s; only the primary one, %s, serves", t.StartedBy, primary)
 	}
@@ -47,12 +48,58 @@ func belongs(t Task, service Service) string {
 // lives says why a task doesn't serve for where it is in its life, "" where it may.
 func lives(t Task) string {
 	switch {
+	case t.DesiredStatus == running && t.LastStatus == running:
+		return ""
+	case t.LastStatus == "STOPPED":
+		return "it is STOPPED" + because(t.StoppedReason)
 	case t.DesiredStatus != running:
-		return fmt.Sprintf("it is to stop: its desired status is %s", t.DesiredStatus)
-	case t.LastStatus != running:
-		return fmt.Sprintf("it is %s", t.LastStatus)
+		return fmt.Sprintf("it is to stop: its desired status is %s", t.DesiredStatus) + because(t.StoppedReason)
 	}
-	return ""
+	return "it is " + t.LastStatus + meaning(t.LastStatus)
+}
+
+// because is AWS's further word, where it has one.
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (%.300s)", reason)
+}
+
+// meaning says what ECS does with a task in a step of its life.
+//
+// Source: Amazon ECS developer guide, "Amazon ECS task lifecycle".
+func meaning(step string) string {
+	switch step {
+	case "PROVISIONING":
+		return ": ECS prepares what it needs, such as its network interface"
+	case "PENDING":
+		return ": it waits for free CPU, memory or ports, for the container agent, or for its images; the service's events in ECS say more"
+	case "ACTIVATING":
+		return ": ECS starts its containers, and registers it with target groups and service discovery"
+	case "DEACTIVATING":
+		return ": ECS takes it out of target groups and service discovery"
+	case "STOPPING":
+		return ": its containers are being stopped"
+	case "DEPROVISIONING":
+		return ": ECS takes away what it needed, such as its network interface"
+	default:
+		return ""
+	}
+}
+
+// since is when a task came to where it is in its life, as AWS tells it; zero where it doesn't.
+func since(t Task) time.Time {
+	switch {
+	case t.LastStatus == "STOPPED" && !t.StoppedAt.IsZero():
+		return t.StoppedAt
+	case t.DesiredStatus != running || !t.StoppingAt.IsZero():
+		return t.StoppingAt
+	case t.LastStatus == running || !t.StartedAt.IsZero():
+		return t.StartedAt
+	default:
+		return t.CreatedAt
+	}
 }
 
 // health is the health of a container as ECS sees it. It is the container's own: one essential container without a

@@ -1,6 +1,7 @@
 package ecs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -280,13 +281,13 @@ func (r *round) service(ref mesh.ServiceRef) *mesh.Service {
 	switch {
 	case d.noCluster:
 		return &mesh.Service{Name: ref.Name(), State: mesh.Missing, Problem: fmt.Sprintf(
-			"there is no ECS cluster %s in this account and Region: check %s (and AWS_REGION)", ref.Cluster, ref.ServiceVar)}
+			"there is no ECS cluster %s in this account and Region: check %s (and AWS_REGION)", ref.Cluster, cmp.Or(ref.ClusterVar, ref.ServiceVar))}
 	case !d.found:
 		return &mesh.Service{Name: ref.Name(), State: mesh.Missing, Problem: fmt.Sprintf(
-			"the ECS cluster %s has no service %s: check %s", ref.Cluster, ref.Service, ref.ServiceVar)}
+			"the ECS cluster %s has no service %s: check %s", ref.Cluster, ref.Service, variables(ref))}
 	case !d.active():
 		return &mesh.Service{Name: ref.Name(), State: mesh.Inactive, Problem: fmt.Sprintf(
-			"the service %s of the ECS cluster %s is %s: it was deleted; check %s", ref.Service, ref.Cluster, d.service.Status, ref.ServiceVar)}
+			"the service %s of the ECS cluster %s is %s: it was deleted; check %s", ref.Service, ref.Cluster, d.service.Status, variables(ref))}
 	}
 	g := gathered{service: d.service, instances: map[string]*Instance{}}
 	for _, arn := range r.lists[key] {
@@ -301,6 +302,14 @@ func (r *round) service(ref mesh.ServiceRef) *mesh.Service {
 		}
 	}
 	return build(ref, g)
+}
+
+// variables are the settings that say which service it is.
+func variables(ref mesh.ServiceRef) string {
+	if ref.ClusterVar == "" || ref.ClusterVar == ref.ServiceVar {
+		return ref.ServiceVar
+	}
+	return ref.ServiceVar + " and " + ref.ClusterVar
 }
 
 // unchanged returns the service as it was built before, where nothing changed.

@@ -191,6 +191,24 @@ func TestAQuietRoundCostsOneListAService(t *testing.T) {
 	})
 }
 
+// What AWS tells of since when may come late: it is no change of the service.
+func TestSinceWhenIsNoChangeOfATaskLeftOut(t *testing.T) {
+	f := newFakeAWS()
+	f.add("c1", "a", bridgeTask("a1", 1), changed(bridgeTask("a2", 2), func(t *Task) { t.DesiredStatus = "STOPPED" }))
+	inv := NewInventory(f)
+	first := read(t, inv, refTo("c1", "a"))
+	stopping := time.Unix(1_700_000_000, 0)
+	f.change(func() {
+		arn := f.lists["c1/a"][1]
+		task := f.tasks[arn]
+		task.StoppingAt = stopping
+		f.tasks[arn] = task
+	})
+	if again := read(t, inv, refTo("c1", "a")); again[0] != first[0] {
+		t.Fatal("what did not change is the same value")
+	}
+}
+
 func TestOneServicesErrorHoldsBackNoOther(t *testing.T) {
 	f := newFakeAWS()
 	f.add("c1", "a", bridgeTask("a1", 1))

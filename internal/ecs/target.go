@@ -9,8 +9,11 @@ import (
 	"github.com/groboclown/nightjar-mesh/internal/mesh"
 )
 
-// A doubt is a target that settings have to settle: its text names the candidates and the variable.
+// A doubt is what somebody has to settle before a task can serve: its text names what to change, and the candidates.
 type doubt string
+
+// Error is its text.
+func (d doubt) Error() string { return string(d) }
 
 // resolve finds the container and the container port of a task that serve: as configured, else as the service's target
 // groups and registries say, else the one container that publishes the port. Tasks are asked one by one, as revisions
@@ -21,7 +24,7 @@ func resolve(ref mesh.ServiceRef, service Service, t Task) (Target, doubt) {
 			ref.Container, containerNames(t), ref.ContainerVar))
 	}
 	if ref.Container != "" && ref.Port != 0 {
-		return Target{ref.Container, ref.Port}, ""
+		return Target{ref.Container, ref.Port}, closed(ref, t)
 	}
 	if named := namedTargets(ref, service, t); len(named) > 0 {
 		return theOne(ref, named, "its target groups or registries name")
@@ -74,21 +77,33 @@ func publishedTargets(ref mesh.ServiceRef, t Task) []Target {
 	return distinct(found)
 }
 
+// closed is the doubt about a container and port that both are set: the container runs, and the port isn't published though
+// the task publishes ports, as in bridge mode.
+func closed(ref mesh.ServiceRef, t Task) doubt {
+	all := publishedTargets(mesh.ServiceRef{}, t)
+	c := containerOf(t, ref.Container)
+	if len(all) == 0 || isAWSVPC(t) || c.LastStatus != running || len(publishedTargets(ref, t)) > 0 {
+		return ""
+	}
+	return doubt(fmt.Sprintf("the container %s does not publish the container port %d; the task publishes %s: change %s (it is never the "+
+		"host port), or the task definition", ref.Container, ref.Port, list(all), ref.PortVar))
+}
+
 // unpublishedTarget is the target where nothing tells but the settings: in awsvpc and host mode a port needs no binding.
 func unpublishedTarget(ref mesh.ServiceRef, t Task) (Target, doubt) {
 	bound := slices.ContainsFunc(t.Containers, func(c Container) bool { return len(c.Bindings) > 0 })
 	switch {
 	case ref.Port != 0 && bound:
-		return Target{}, doubt(fmt.Sprintf("no container publishes the container port %d: change %s (it is never the host port)",
-			ref.Port, ref.PortVar))
+		return Target{}, doubt(fmt.Sprintf("no container publishes the container port %d; the task publishes %s: change %s (it is never "+
+			"the host port)", ref.Port, cmp.Or(list(publishedTargets(mesh.ServiceRef{}, t)), "no tcp port"), ref.PortVar))
 	case ref.Port != 0:
 		return Target{onlyContainer(t), ref.Port}, ""
 	case isAWSVPC(t):
 		return Target{}, doubt(fmt.Sprintf("in the network mode awsvpc nothing tells the port but a target group or a registry, "+
 			"and the service has none: set %s", ref.PortVar))
 	default:
-		return Target{}, doubt(fmt.Sprintf("no container publishes a tcp port: publish one in the task definition or, in host mode, set %s",
-			ref.PortVar))
+		return Target{}, doubt(fmt.Sprintf("no container publishes a tcp port: publish one in the task definition or, in host mode, set %s "+
+			"(in the network mode none nothing can be reached)", ref.PortVar))
 	}
 }
 
@@ -97,19 +112,23 @@ func theOne(ref mesh.ServiceRef, found []Target, who string) (Target, doubt) {
 	if len(found) == 1 {
 		return found[0], ""
 	}
-	words := make([]string, 0, len(found))
-	sameContainer := true
-	for _, t := range found {
-		words = append(words, fmt.Sprintf("%s:%d", cmp.Or(t.Container, "(any container)"), t.Port))
-		sameContainer = sameContainer && t.Container == found[0].Container
-	}
+	sameContainer := !slices.ContainsFunc(found, func(t Target) bool { return t.Container != found[0].Container })
 	variable := ref.ContainerVar + " or " + ref.PortVar
 	if sameContainer || ref.Container != "" {
 		variable = ref.PortVar
 	} else if ref.Port != 0 {
 		variable = ref.ContainerVar
 	}
-	return Target{}, doubt(fmt.Sprintf("%s several container ports: %s; set %s", who, strings.Join(words, ", "), variable))
+	return Target{}, doubt(fmt.Sprintf("%s several container ports: %s; set %s", who, list(found), variable))
+}
+
+// list has the targets as CONTAINER:PORT.
+func list(targets []Target) string {
+	words := make([]string, 0, len(targets))
+	for _, t := range targets {
+		words = append(words, fmt.Sprintf("%s:%d", cmp.Or(t.Container, "(any container)"), t.Port))
+	}
+	return strings.Join(words, ", ")
 }
 
 func distinct(targets []Target) []Target {

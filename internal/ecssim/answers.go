@@ -95,13 +95,11 @@ func (v *view) taskAnswer(t *task, s state) taskAnswer {
 		TaskARN: t.arn, ClusterARN: v.clusterARN(t.cluster.name),
 		TaskDefinitionARN: fmt.Sprintf("arn:%s:ecs:%s:%s:task-definition/%s", v.partition(), v.region, v.account, t.def.name()),
 		Group:             s.group, StartedBy: s.startedBy, LaunchType: t.def.LaunchType, LastStatus: s.last, DesiredStatus: s.desired,
-		HealthStatus: taskHealth(s), CPU: "256", Memory: "512", CreatedAt: at(s.created), StartedAt: at(s.started), StoppedAt: at(s.stopped),
+		HealthStatus: taskHealth(s), CPU: "256", Memory: "512", CreatedAt: at(s.created), StartedAt: at(s.started),
+		StoppingAt: at(s.stopping), StoppedAt: at(s.stopped),
 		StopCode: s.stopCode, StoppedReason: s.stopCause, Version: s.number, AvailabilityZone: v.region + "a",
 		Attributes: []attributeAnswer{{Name: "ecs.cpu-architecture", Value: "x86_64"}},
 		Overrides:  overridesAnswer{[]struct{}{}, []struct{}{}}, Tags: []struct{}{}, Attachments: []attachmentAnswer{},
-	}
-	if s.desired == "STOPPED" {
-		a.StoppingAt = at(v.now)
 	}
 	if t.at != nil {
 		a.ContainerInstanceARN, a.AvailabilityZone = t.at.arn, t.at.zone

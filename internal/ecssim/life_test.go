@@ -152,6 +152,39 @@ func TestPortsInEveryForm(t *testing.T) {
 	}
 }
 
+// The times that AWS tells of a task don't depend on when it is asked.
+func TestTheTimesOfATaskStayWhatTheyWere(t *testing.T) {
+	tests := map[string]func(*World) error{
+		"stopped": func(w *World) error { return w.StopTask("c1", "web", "") },
+		"died":    func(w *World) error { return w.Kill("c1", "web") },
+	}
+	for name, end := range tests {
+		t.Run(name, func(t *testing.T) {
+			w, start := worldWith(t, bridgeSpec(1))
+			w.Advance(start.Add(5 * time.Second))
+			task := w.order[0]
+			told := func(after time.Duration) taskAnswer {
+				w.Advance(start.Add(after))
+				return (&view{World: w, at: start.Add(after)}).taskAnswer(task, task.current())
+			}
+			if running := told(5 * time.Second); running.StoppingAt != nil || running.StoppedAt != nil || running.StartedAt == nil {
+				t.Errorf("while it runs: stopping %v, stopped %v, started %v", running.StoppingAt, running.StoppedAt, running.StartedAt)
+			}
+			if err := end(w); err != nil {
+				t.Fatal(err)
+			}
+			first, later := told(5500*time.Millisecond), told(time.Minute)
+			if first.StoppingAt == nil || later.StoppingAt == nil || *first.StoppingAt != *later.StoppingAt {
+				t.Errorf("it was to stop at %v, and later at %v", first.StoppingAt, later.StoppingAt)
+			}
+			if stopping := time.Time(*later.StoppingAt); stopping.Before(start.Add(5*time.Second)) || stopping.After(start.Add(5500*time.Millisecond)) ||
+				later.StoppedAt == nil || !time.Time(*later.StoppedAt).After(stopping) {
+				t.Errorf("stopping at %s, stopped at %v", stopping, later.StoppedAt)
+			}
+		})
+	}
+}
+
 func TestAHostPortIsUsedAgainAfterItsTask(t *testing.T) {
 	w, start := worldWith(t, bridgeSpec(1))
 	w.Advance(start.Add(5 * time.Second))

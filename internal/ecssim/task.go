@@ -40,7 +40,8 @@ type state struct {
 	interfaceKnown      bool // attachments have their address
 	stopCode, stopCause string
 	created             time.Time
-	started, stopped    time.Time
+	started             time.Time
+	stopping, stopped   time.Time // when its end began, and when it was over
 	startedBy, group    string
 	containers          []container
 }
@@ -165,7 +166,7 @@ func (w *World) stop(t *task, code, cause string) {
 	}
 	t.stopping = true
 	w.change(t, func(s *state) {
-		s.desired, s.stopCode, s.stopCause = "STOPPED", code, cause
+		s.desired, s.stopCode, s.stopCause, s.stopping = "STOPPED", code, cause, w.now
 		if s.last == "RUNNING" {
 			s.last = "DEACTIVATING"
 		}
@@ -240,7 +241,8 @@ func (w *World) die(t *task) {
 		}
 		t.stopping = true
 		w.change(t, func(s *state) {
-			s.desired, s.last, s.stopCode, s.stopCause = "STOPPED", "STOPPING", "EssentialContainerExited", "Essential container in task exited"
+			s.desired, s.last, s.stopping = "STOPPED", "STOPPING", w.now
+			s.stopCode, s.stopCause = "EssentialContainerExited", "Essential container in task exited"
 		})
 		w.gone(t)
 		if t.service != nil {

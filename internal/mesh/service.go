@@ -20,9 +20,9 @@ type ServiceRef struct {
 	Port uint16
 	// Own asks for a container of the own task rather than for an ECS service: Cluster and Service are empty then.
 	Own bool
-	// ServiceVar, ContainerVar and PortVar name the settings of these, such as SERVICE_CONTAINER_2. They serve messages
-	// alone and are no part of the identity.
-	ServiceVar, ContainerVar, PortVar string
+	// ClusterVar, ServiceVar, ContainerVar and PortVar name the settings of these, such as SERVICE_CONTAINER_2; ClusterVar is
+	// "" where no setting has it. They serve messages alone and are no part of the identity.
+	ClusterVar, ServiceVar, ContainerVar, PortVar string
 }
 
 // ownTask stands in a name for ECS cluster and service.
@@ -107,6 +107,8 @@ type Service struct {
 	Endpoints []Endpoint
 	// Excluded are the tasks that take none, each with the reason, in order of task.
 	Excluded []Excluded
+	// Empty says why the service has no task at all, where it has none: how many ECS is to run, and what hinders it.
+	Empty string
 }
 
 // Endpoint is a place that takes traffic: one container of one running task.
@@ -115,6 +117,9 @@ type Endpoint struct {
 	// Task is the task's ID, the last part of its ARN.
 	Task   string
 	Health Health
+	// Container is the container that it is of, and Port the container port; Container is "" where the port alone decides.
+	Container string
+	Port      uint16
 	// Zone is the task's availability zone, "" where unknown.
 	Zone string
 	// Deployment is what started the task, such as ecs-svc/1234567890123456789.
@@ -129,12 +134,14 @@ type Endpoint struct {
 type Excluded struct {
 	Task   string
 	Reason string
+	// Zone, Deployment and Revision are as for an Endpoint.
+	Zone, Deployment, Revision string
 	// Since is when that began: as AWS tells it, else as control first saw it; zero where neither knows. It is no part of
 	// what makes two Services equal.
 	Since time.Time
 }
 
-// same tells whether both say the same of a task.
+// same tells whether both say the same of the same task, whenever that began.
 func (e Excluded) same(o Excluded) bool { return e.Task == o.Task && e.Reason == o.Reason }
 
 // SortEndpoints puts endpoints in order of address, so that equal sets are equal values whatever order AWS used.
@@ -149,7 +156,7 @@ func (s *Service) Equal(o *Service) bool {
 	if s == o {
 		return true
 	}
-	return s != nil && o != nil && s.Name == o.Name && s.State == o.State && s.Problem == o.Problem &&
+	return s != nil && o != nil && s.Name == o.Name && s.State == o.State && s.Problem == o.Problem && s.Empty == o.Empty &&
 		slices.Equal(s.Endpoints, o.Endpoints) && slices.EqualFunc(s.Excluded, o.Excluded, Excluded.same)
 }
 

@@ -63,8 +63,8 @@ func (r *Reader) service(ctx context.Context, ref mesh.ServiceRef, task *taskmet
 		return exclude(fmt.Sprintf("its container %s has no address yet", ref.Container))
 	}
 	s.Endpoints = []mesh.Endpoint{{
-		Addr: netip.AddrPortFrom(host, port), Task: task.ID(), Health: health(container), Zone: task.AvailabilityZone,
-		Revision: task.Family + ":" + task.Revision,
+		Addr: netip.AddrPortFrom(host, port), Task: task.ID(), Health: health(container), Container: ref.Container, Port: port,
+		Zone: task.AvailabilityZone, Revision: task.Family + ":" + task.Revision,
 	}}
 	return s
 }
