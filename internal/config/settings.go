@@ -96,9 +96,21 @@ func original() []Setting {
 			Meaning: "the own service. Needed only for ingress by service; else the metadata endpoint tells it",
 			Wrong:   "needed and in neither: error",
 		},
-		containerMapping("CONTAINER_NAME_X", "name"),
-		containerMapping("CONTAINER_PATH_X", "path"),
-		containerMapping("CONTAINER_PORT_X", "port"),
+		{
+			Name: "CONTAINER_NAME_X", Type: "name", Part: 2,
+			Meaning: "ingress mapping: a container of the own task (or, by service, of its tasks); it may not exist yet",
+			Wrong:   "not a name that ECS allows: error",
+		},
+		{
+			Name: "CONTAINER_PATH_X", Type: "path", Part: 2,
+			Meaning: "ingress mapping: URL path, leading \"/\"; see Paths", Wrong: "as for SERVICE_PATH_X",
+		},
+		{
+			Name: "CONTAINER_PORT_X", Type: "port", Part: 2,
+			Meaning: "ingress mapping: the *container* port. Optional where the metadata endpoint (ingress by task) or the task's network " +
+				"bindings (by service) show exactly one tcp port for that container, or a target group of the own service names it; else required",
+			Wrong: "none or several: the route answers 503, and `check`, status and the log name the ports and the variable",
+		},
 		{
 			Name: "ENVOY_CONTAINER_NAME", Type: "name", Default: "localhost", Part: 2, Also: []Purpose{ToDial, ToAsk},
 			Meaning: "Envoy's host. A container name of the own task is also resolved through the metadata endpoint (no links needed)",
@@ -118,15 +130,6 @@ func original() []Setting {
 			Meaning: "else AWS_DEFAULT_REGION, the profile, the own task's ARN, the service ARNs if they agree",
 			Wrong:   "none: error naming it",
 		},
-	}
-}
-
-func containerMapping(name, kind string) Setting {
-	return Setting{
-		Name: name, Type: kind, Part: 2,
-		Meaning: "ingress mapping. The port is optional where the metadata endpoint (ingress by task) or the task's network bindings (by " +
-			"service) show exactly one tcp port for that container, or a target group of the own service names it; else required",
-		Wrong: "as for SERVICE_…_X",
 	}
 }
 
@@ -159,7 +162,7 @@ func beyond() []Setting {
 		later(2, "INGRESS_LISTEN_ADDRESS", "IP address", byMode, "address of the ingress listener, see below"),
 		later(2, "INGRESS_SCOPE", "task or service", "", "`task` or `service`; by what is known where it isn't set"),
 		later(2, "INGRESS_TRUSTED_HOPS", "number", "1",
-			"proxies in front whose X-Forwarded-* are believed; 0 without a load balancer"),
+			"proxies in front whose X-Forwarded-* are believed; 0 without a load balancer; see Ingress"),
 		later(2, "INGRESS_HEALTH_PATH", "path", "/.nightjar/health", "for the load balancer, answered by Envoy: 200 while every ingress "+
 			"service has a healthy endpoint; 503 before, without, and while draining"),
 		later(4, "ZONE_AWARE", "auto or off", "auto", "whether endpoints of the own zone go first"),

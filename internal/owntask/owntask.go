@@ -64,7 +64,7 @@ func (r *Reader) service(ctx context.Context, ref mesh.ServiceRef, task *taskmet
 	}
 	s.Endpoints = []mesh.Endpoint{{
 		Addr: netip.AddrPortFrom(host, port), Task: task.ID(), Health: health(container), Container: ref.Container, Port: port,
-		Zone: task.AvailabilityZone, Revision: task.Family + ":" + task.Revision,
+		Zone: task.AvailabilityZone, Revision: task.Family + ":" + task.Revision, Since: started(container),
 	}}
 	return s
 }
@@ -120,6 +120,15 @@ func Address(task *taskmeta.Task, c taskmeta.Container) (netip.Addr, bool) {
 		}
 	}
 	return netip.Addr{}, false
+}
+
+// started is when a container started; zero where the endpoint doesn't tell.
+func started(c taskmeta.Container) time.Time {
+	at, err := time.Parse(time.RFC3339Nano, c.StartedAt)
+	if err != nil {
+		return time.Time{}
+	}
+	return at
 }
 
 func health(c taskmeta.Container) mesh.Health {

@@ -85,8 +85,9 @@ func TestWhereAnOwnContainerIsReached(t *testing.T) {
 
 func TestTheHealthOfAnOwnContainerIsItsOwn(t *testing.T) {
 	for word, want := range map[string]mesh.Health{"HEALTHY": mesh.Healthy, "UNHEALTHY": mesh.Unhealthy, "UNKNOWN": mesh.HealthUnknown, "": mesh.HealthUnknown} {
-		c := taskmeta.Container{Name: "web", Networks: network("host"), Health: taskmeta.Health{Status: word}}
-		if got := read(t, nil, ref(8080), task(c)).Endpoints[0]; got.Health != want || got.Task != "0123" || got.Zone != "eu-west-1a" || got.Revision != "web:7" {
+		c := taskmeta.Container{Name: "web", Networks: network("host"), Health: taskmeta.Health{Status: word}, StartedAt: "2026-11-24T10:00:00.5Z"}
+		if got := read(t, nil, ref(8080), task(c)).Endpoints[0]; got.Health != want || got.Task != "0123" || got.Zone != "eu-west-1a" || got.Revision != "web:7" ||
+			got.Since.Format(time.TimeOnly) != "10:00:00" {
 			t.Errorf("%s: %+v", word, got)
 		}
 	}

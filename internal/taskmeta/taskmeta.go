@@ -51,10 +51,12 @@ type Task struct {
 type Container struct {
 	Name        string
 	KnownStatus string
-	Health      Health
-	Labels      map[string]string
-	Networks    []Network
-	Ports       []Port
+	// StartedAt is when it started, RFC 3339; "" before that.
+	StartedAt string
+	Health    Health
+	Labels    map[string]string
+	Networks  []Network
+	Ports     []Port
 }
 
 // Health is what a container's health check says.
