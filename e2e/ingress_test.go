@@ -12,9 +12,9 @@ import (
 	"github.com/groboclown/nightjar-mesh/internal/ecssim"
 )
 
-// ownWorld is a world whose ECS cluster own has one task of the service own/me, on the loopback address that awsvpc and host
-// mode tasks have for each other, and whose ECS cluster c1 has the services given.
-func ownWorld(network, containers, services string) string {
+// ownWorld is a world with one task of the service own/me, on the loopback address that the containers of awsvpc and host mode
+// tasks have for each other; in bridge mode they have docker addresses.
+func ownWorld(network, containers string) string {
 	return fmt.Sprintf(`
 region: eu-west-1
 seed: 7
@@ -25,12 +25,7 @@ clusters:
   instances: [{id: i-0000000000000009, address: 127.0.0.1, docker: NET.9.0/24, zone: eu-west-1a}]
   services:
   - {name: me, desired: 1, network: %s, containers: [%s]}
-- name: c1
-  subnet: NET.2.0/24
-  instances:
-  - {id: i-0000000000000001, address: NET.1.1, zone: eu-west-1a}
-  services:
-`, network, containers) + indentYAML(services)
+`, network, containers)
 }
 
 // inOwnTask is newRig with nightjar in the task of own/me, and an ingress listener.
@@ -62,7 +57,7 @@ func (r *rig) ownTask() string {
 	return ""
 }
 
-// containerOf are the settings of CONTAINER_*_X for path, name and port in turn.
+// containersOf are the settings of CONTAINER_*_X for path, name and port in turn.
 func containersOf(triples ...string) []string {
 	var lines []string
 	for i := 0; i < len(triples); i += 3 {
@@ -72,15 +67,13 @@ func containersOf(triples ...string) []string {
 	return lines
 }
 
-const oneBeside = `- {name: web, desired: 1, network: bridge, containers: [{name: app, ports: [8080]}]}`
-
 func TestIngressReachesTheOwnContainersInEachNetworkMode(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"awsvpc", "host"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			ports := freePorts(t, 2)
-			world := ownWorld(mode, fmt.Sprintf("{name: web, ports: [%s]}, {name: api, ports: [%s]}", ports[0], ports[1]), oneBeside)
+			world := ownWorld(mode, fmt.Sprintf("{name: web, ports: [%s]}, {name: api, ports: [%s]}", ports[0], ports[1]))
 			r := inOwnTask(t, world, containersOf("/", "web", ports[0], "/api", "api", ports[1])...)
 			r.startNightjar()
 			r.startEnvoy()
@@ -99,7 +92,7 @@ func TestIngressReachesTheOwnContainersInEachNetworkMode(t *testing.T) {
 
 func TestIngressInBridgeModeNeedsNoPublishedPort(t *testing.T) {
 	t.Parallel()
-	r := inOwnTask(t, ownWorld("bridge", "{name: web, unpublished: [8080]}, {name: api, ports: [8080]}", oneBeside),
+	r := inOwnTask(t, ownWorld("bridge", "{name: web, unpublished: [8080]}, {name: api, ports: [8080]}"),
 		append(containersOf("/", "web", "8080", "/api", "api", ""), "NIGHTJAR_XDS_LISTEN=unix:"+filepath.Join(shortTempDir(t), "xds.sock"))...)
 	r.startNightjar()
 	r.startEnvoy()
@@ -126,7 +119,7 @@ func TestAnAppThatWaitsForNightjarStarts(t *testing.T) {
 			t.Parallel()
 			ports := freePorts(t, 2)
 			containers := fmt.Sprintf("{name: side, ports: [%s]}, {name: web, ports: [%s], healthcheck: true, held: true}", ports[0], ports[1])
-			r := inOwnTask(t, ownWorld(mode, containers, oneBeside), containersOf("/", "web", ports[1])...)
+			r := inOwnTask(t, ownWorld(mode, containers), containersOf("/", "web", ports[1])...)
 			if xds != "" {
 				r.settings["NIGHTJAR_XDS_LISTEN"] = xds
 			}
@@ -175,7 +168,7 @@ func TestAnAppThatWaitsForNightjarStarts(t *testing.T) {
 func TestTwoInboundPorts(t *testing.T) {
 	t.Parallel()
 	ports := freePorts(t, 4)
-	world := ownWorld("awsvpc", fmt.Sprintf("{name: web, ports: [%s]}, {name: api, ports: [%s]}", ports[0], ports[1]), oneBeside)
+	world := ownWorld("awsvpc", fmt.Sprintf("{name: web, ports: [%s]}, {name: api, ports: [%s]}", ports[0], ports[1]))
 	r := inOwnTask(t, world, append(containersOf("/", "web", ports[0], "/", "api", ports[1]),
 		"INGRESS_LISTEN_PORT=", "CONTAINER_LISTEN_PORT_1="+ports[2], "CONTAINER_LISTEN_PORT_2="+ports[3])...)
 	r.startNightjar()
@@ -194,7 +187,7 @@ func TestTwoInboundPorts(t *testing.T) {
 func TestIngressAndEgressWithTwoHops(t *testing.T) {
 	t.Parallel()
 	port := freePorts(t, 1)[0]
-	r := inOwnTask(t, ownWorld("awsvpc", fmt.Sprintf("{name: web, ports: [%s]}", port), oneBeside), containersOf("/shop", "web", port)...)
+	r := inOwnTask(t, ownWorld("awsvpc", fmt.Sprintf("{name: web, ports: [%s]}", port)), containersOf("/shop", "web", port)...)
 	r.startNightjar()
 	r.startEnvoy()
 	ingress := r.base
@@ -270,7 +263,7 @@ func TestTrustedHopsDecideWhichForwardedHeadersReachTheApp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			port := freePorts(t, 1)[0]
-			r := inOwnTask(t, ownWorld("awsvpc", fmt.Sprintf("{name: web, ports: [%s]}", port), oneBeside),
+			r := inOwnTask(t, ownWorld("awsvpc", fmt.Sprintf("{name: web, ports: [%s]}", port)),
 				append(containersOf("/", "web", port), "INGRESS_TRUSTED_HOPS="+test.hops)...)
 			r.startNightjar()
 			r.startEnvoy()

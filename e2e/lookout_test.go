@@ -14,7 +14,7 @@ import (
 func TestEnvoysContainerIsFoundThroughTheOwnTask(t *testing.T) {
 	t.Parallel()
 	port := freePorts(t, 1)[0]
-	r := inOwnTask(t, ownWorld("bridge", fmt.Sprintf("{name: envoy, unpublished: [1]}, {name: web, unpublished: [%s]}", port), oneBeside),
+	r := inOwnTask(t, ownWorld("bridge", fmt.Sprintf("{name: envoy, unpublished: [1]}, {name: web, unpublished: [%s]}", port)),
 		append(containersOf("/", "web", port), "ENVOY_CONTAINER_NAME=envoy", "NIGHTJAR_XDS_LISTEN=unix:"+filepath.Join(shortTempDir(t), "xds.sock"))...)
 	r.startNightjar()
 	bootstrap := r.run("bootstrap")
@@ -44,7 +44,7 @@ func TestEnvoysContainerIsFoundThroughTheOwnTask(t *testing.T) {
 
 func TestTheAbsenceOfEnvoyIsOneLineOfInfo(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, worldOf(oneBeside), append(services("/web", "c1/web"), "NIGHTJAR_LOG_LEVEL=info")...)
+	r := newRig(t, worldOf(oneService), append(services("/web", "c1/web"), "NIGHTJAR_LOG_LEVEL=info")...)
 	r.startNightjar()
 	about := func() []string {
 		var lines []string

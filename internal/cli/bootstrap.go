@@ -15,7 +15,8 @@ func bootstrapCommand() command {
 		summary: "the Envoy bootstrap that fits these settings, YAML",
 		help: func() string {
 			return "Here NIGHTJAR_XDS_LISTEN is the address that Envoy dials; names are allowed.\n\nSettings:\n" +
-				config.Help("NIGHTJAR_XDS_LISTEN", "ENVOY_ADMIN_PORT", "ENVOY_CONTAINER_NAME") + "\nExample:\n  envoy --config-yaml \"$(nightjar bootstrap)\""
+				config.Help("NIGHTJAR_XDS_LISTEN", "ENVOY_ADMIN_PORT", "ENVOY_CONTAINER_NAME") +
+				"\nExample:\n  envoy --config-yaml \"$(nightjar bootstrap)\""
 		},
 		run: func(ctx context.Context, c *call) error {
 			settings, err := c.settings(ctx, config.ToDial)

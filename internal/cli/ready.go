@@ -25,7 +25,8 @@ func readyCommand() command {
 		name:    "ready",
 		summary: "for container health checks: exit status 0 when ready",
 		help: func() string {
-			return "Asks nightjar at NIGHTJAR_ADMIN_LISTEN; with --envoy, Envoy's /ready at ENVOY_ADMIN_PORT, here or at\nENVOY_CONTAINER_NAME.\n\nSettings:\n" +
+			return "Asks nightjar at NIGHTJAR_ADMIN_LISTEN; with --envoy, Envoy's /ready at ENVOY_ADMIN_PORT, here or at\n" +
+				"ENVOY_CONTAINER_NAME.\n\nSettings:\n" +
 				config.Help("NIGHTJAR_ADMIN_LISTEN", "ENVOY_ADMIN_PORT", "ENVOY_CONTAINER_NAME") +
 				"\nExample, in a task definition:\n  \"healthCheck\": {\"command\": [\"CMD\", \"/shared/bin/nightjar\", \"ready\"]}"
 		},

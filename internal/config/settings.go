@@ -46,7 +46,9 @@ func Settings() []Setting {
 	return append(original(), beyond()...)
 }
 
-func original() []Setting {
+func original() []Setting { return append(originalServices(), originalTask()...) }
+
+func originalServices() []Setting {
 	return []Setting{
 		{
 			Name: "EGRESS_LISTEN_PORT", Type: "port", Part: 1,
@@ -81,6 +83,11 @@ func original() []Setting {
 			Meaning: "optional: ECS cluster, name or ARN. Else the ARN's own, else `CLUSTER`",
 			Wrong:   "it contradicts the ARN: error",
 		},
+	}
+}
+
+func originalTask() []Setting {
+	return []Setting{
 		{
 			Name: "INGRESS_LISTEN_PORT", Type: "port", Part: 2,
 			Meaning: "port of the ingress listener; as for egress", Wrong: "containers without it: error",

@@ -95,7 +95,8 @@ func samePath(before []Route, r Route, all []Route) (Conflict, bool) {
 	switch {
 	case !slices.ContainsFunc(all, func(o Route) bool { return o.Weighted }):
 		return Conflict{first, r, fmt.Sprintf("the path %s is given to two services: %s by %s and %s by %s; "+
-			"change one of the two paths, or let services share it by SERVICE_WEIGHT_X", r.Path, first.Service, first.Origin, r.Service, r.Origin), true}, true
+			"change one of the two paths, or let services share it by SERVICE_WEIGHT_X",
+			r.Path, first.Service, first.Origin, r.Service, r.Origin), true}, true
 	case first.Policy.Timeout != r.Policy.Timeout || first.Policy.Retries != r.Policy.Retries:
 		return Conflict{first, r, fmt.Sprintf(
 			"%s and %s share the path %s, and with it one time-out and one number of retries: give both the same",
