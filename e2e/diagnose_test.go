@@ -2,24 +2,34 @@ package e2e
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"text/tabwriter"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/groboclown/nightjar-mesh/internal/ecssim"
 	"github.com/groboclown/nightjar-mesh/internal/envoy/envoytest"
 )
+
+var update = flag.Bool("update", false, "write what is said into the scripts of testdata/diagnose")
+
+// scripts is where the scripts of broken worlds are.
+const scripts = "testdata/diagnose"
 
 // TestBrokenWorldsAreExplained runs the scripts in testdata/diagnose: each a broken world, and what nightjar says of it.
 // Beside testscript's own commands they have
@@ -37,13 +47,17 @@ import (
 //	envoy                        so does a real Envoy, with the bootstrap that nightjar prints, connected to it
 //	knows PATTERN                waits until /api/status of the running nightjar has it
 //	exits STATUS COMMAND...      runs a command to its end, for stdout and stderr to look at
+//	says FILE                    what it wrote to stdout is the file. In both, columns have any width; a task's ID is TASK-1,
+//	                             TASK-2 … in order of appearance, a deployment's ecs-svc/1, ecs-svc/2 …, a time (with the day,
+//	                             if it isn't today) HH:MM, and each port of the settings its variable. With -update it is
+//	                             written anew
 //
 // A script has the settings of a nightjar without services: an egress port, free ports to listen on, and after world where
 // its AWS is, with credentials.
 func TestBrokenWorldsAreExplained(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/diagnose",
+		Dir:                 scripts,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup:               setUpScript,
@@ -59,6 +73,7 @@ func TestBrokenWorldsAreExplained(t *testing.T) {
 			"envoy":    inScript("", 0, 0, (*script).envoy),
 			"knows":    inScript("PATTERN", 1, 1, (*script).knows),
 			"exits":    inScript("STATUS COMMAND...", 2, 99, (*script).exits),
+			"says":     inScript("FILE", 1, 1, (*script).says),
 		},
 	})
 }
@@ -66,8 +81,10 @@ func TestBrokenWorldsAreExplained(t *testing.T) {
 // script is a script that runs.
 type script struct {
 	*testscript.TestScript
-	t   testing.TB
-	api string
+	t testing.TB
+	// origin is the folder of the script's own file.
+	origin string
+	api    string
 	// file and sim are its world; nil before it has one.
 	file *ecssim.File
 	sim  *ecssim.Sim
@@ -83,7 +100,11 @@ func setUpScript(env *testscript.Env) error {
 	if !ok {
 		return errors.New("the scripts need a testing.T")
 	}
-	env.Values[scriptKey{}] = &script{t: t}
+	origin, err := filepath.Abs(scripts)
+	if err != nil {
+		return err
+	}
+	env.Values[scriptKey{}] = &script{t: t, origin: origin}
 	ports := freePorts(t, 4)
 	for _, line := range []string{
 		"GORACE=atexit_sleep_ms=0", "HOME=" + env.WorkDir, "TZ=UTC",
@@ -268,6 +289,72 @@ func (s *script) exits(args []string) {
 	if strconv.Itoa(status) != args[0] {
 		s.Fatalf("exit status %d, want %s", status, args[0])
 	}
+}
+
+// says compares stdout with a file of the script.
+func (s *script) says(args []string) {
+	got := s.ReadFile("stdout")
+	for _, variable := range []string{"EGRESS_LISTEN_PORT", "INGRESS_LISTEN_PORT", "ENVOY_ADMIN_PORT"} {
+		if port := s.Getenv(variable); port != "" {
+			got = regexp.MustCompile(`\b(127\.0\.0\.1|0\.0\.0\.0):`+port+`\b`).ReplaceAllString(got, "$1:"+variable)
+		}
+	}
+	got = plain(got)
+	diff := cmp.Diff(strings.Split(plain(s.ReadFile(args[0])), "\n"), strings.Split(got, "\n"))
+	switch {
+	case diff == "":
+	case *update:
+		s.rewrite(args[0], aligned(got))
+	default:
+		s.Fatalf("it says something else (-want +got):\n%s\nall of it:\n%s", diff, aligned(got))
+	}
+}
+
+// rewrite puts a text into the script in the place of a file.
+func (s *script) rewrite(name, text string) {
+	path := filepath.Join(s.origin, s.Name()+".txtar")
+	archive, err := txtar.ParseFile(path)
+	s.Check(err)
+	for i := range archive.Files {
+		if archive.Files[i].Name == name {
+			archive.Files[i].Data = []byte(text + "\n")
+		}
+	}
+	s.Check(os.WriteFile(path, txtar.Format(archive), 0o644))
+}
+
+// plain is a text without what differs from run to run.
+func plain(text string) string {
+	text = numbered(text, regexp.MustCompile(`\b[0-9a-f]{32}\b`), "TASK-")
+	text = numbered(text, regexp.MustCompile(`\becs-svc/[0-9]{15,}\b`), "ecs-svc/")
+	text = regexp.MustCompile(`\b([0-9]{4}-[0-9]{2}-[0-9]{2} )?([0-9]{2}:[0-9]{2}|HH:MM)\b`).ReplaceAllString(text, "HH:MM")
+	text = regexp.MustCompile(`(\S)  +`).ReplaceAllString(text, "$1  ")
+	return strings.TrimSpace(text)
+}
+
+// aligned is a plain text with the columns of its tables in line: those of four and more.
+func aligned(text string) string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for line := range strings.Lines(text) {
+		if strings.Count(strings.TrimSpace(line), "  ") >= 3 {
+			line = "  " + strings.ReplaceAll(strings.TrimPrefix(line, "  "), "  ", "\t")
+		}
+		_, _ = w.Write([]byte(line))
+	}
+	_ = w.Flush()
+	return b.String()
+}
+
+// numbered replaces each different match by the name and its number, in order of appearance.
+func numbered(text string, what *regexp.Regexp, name string) string {
+	numbers := map[string]int{}
+	return what.ReplaceAllStringFunc(text, func(match string) string {
+		if numbers[match] == 0 {
+			numbers[match] = len(numbers) + 1
+		}
+		return name + strconv.Itoa(numbers[match])
+	})
 }
 
 // eventually waits for a condition, while nightjar runs if it was started.

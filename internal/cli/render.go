@@ -7,20 +7,13 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"time"
 
 	"github.com/goccy/go-yaml"
 
-	"github.com/groboclown/nightjar-mesh/internal/admin"
-	"github.com/groboclown/nightjar-mesh/internal/awsapi"
 	"github.com/groboclown/nightjar-mesh/internal/config"
-	"github.com/groboclown/nightjar-mesh/internal/ecs"
 	"github.com/groboclown/nightjar-mesh/internal/mesh"
 	"github.com/groboclown/nightjar-mesh/internal/xds"
 )
-
-// renderPatience bounds the one read of AWS.
-const renderPatience = 5 * time.Minute
 
 func renderCommand() command {
 	return command{
@@ -44,7 +37,7 @@ func render(ctx context.Context, c *call) error {
 	for _, w := range settings.Warnings {
 		log.Warn(w)
 	}
-	m, err := readOnce(ctx, c, settings, log)
+	m, err := meshOnce(ctx, c, settings, log)
 	if err != nil {
 		return err
 	}
@@ -63,26 +56,23 @@ func render(ctx context.Context, c *call) error {
 	return err
 }
 
-// readOnce reads every service once. One that can't be read is an error: half a picture would be a lie.
-func readOnce(ctx context.Context, c *call, settings *config.Config, log *slog.Logger) (*mesh.Mesh, error) {
-	ctx, cancel := context.WithTimeout(ctx, renderPatience)
-	defer cancel()
-	budget := awsapi.NewBudget(settings.Rate, settings.Burst)
-	client, err := newClient(ctx, settings, budget, admin.NewMetrics(), log)
+// meshOnce reads every service once. One that can't be read is an error: half a picture would be a lie.
+func meshOnce(ctx context.Context, c *call, settings *config.Config, log *slog.Logger) (*mesh.Mesh, error) {
+	readings, err := readOnce(ctx, c, settings, log)
 	if err != nil {
 		return nil, err
-	}
-	readings := ecs.NewInventory(client).Read(ctx, settings.Refs())
-	if own := settings.OwnRefs(); len(own) > 0 {
-		readings = append(readings, readOwnOnce(ctx, newOwnReader(c, settings, client), own)...)
 	}
 	var services []*mesh.Service
 	for _, r := range readings {
 		if r.Err != nil {
 			return nil, fmt.Errorf("reading %s: %w", r.Ref.Name(), r.Err)
 		}
-		if r.Service.Problem != "" {
+		switch {
+		case r.Service.Problem == "":
+		case len(r.Service.Endpoints) == 0:
 			log.Warn("it would answer 503", "service", r.Service.Name, "problem", r.Service.Problem)
+		default:
+			log.Warn("some of its tasks can't serve", "service", r.Service.Name, "problem", r.Service.Problem)
 		}
 		services = append(services, r.Service)
 	}
