@@ -40,6 +40,9 @@ type Server struct {
 	Envoys  Envoys
 	Rates   Rates
 	Metrics *Metrics
+	// EnvoyNote tells what was found when Envoy's admin API was asked because no xDS stream came, "" for nothing; nil where
+	// nobody asks.
+	EnvoyNote func() string
 }
 
 // Serve answers on the listener until the context ends, and then closes it.
@@ -60,23 +63,20 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return nil
 }
 
-// Handler answers /healthz, /readyz, /metrics and /api/status, to GET alone.
+// Handler answers the page for people at /, /healthz, /readyz, /metrics and /api/status, to GET alone.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "alive") })
 	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.HandleFunc("GET /api/status", s.status)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.Metrics.gatherer(s), promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		text(w, http.StatusNotImplemented, "the page for people comes with a later version; see /api/status, /metrics, /readyz")
-	})
+	mux.Handle("GET /{$}", newPage(s.Report))
 	return mux
 }
 
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
-	report := s.Report()
-	if !report.Ready {
-		text(w, http.StatusServiceUnavailable, report.NotReady)
+	if reason := notReady(s.Loop.Status(), s.Envoys.Accepted(), len(s.Envoys.Nodes())); reason != "" {
+		text(w, http.StatusServiceUnavailable, reason)
 		return
 	}
 	text(w, http.StatusOK, "ready")
@@ -84,6 +84,8 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
 	_ = encoder.Encode(s.Report()) // the client went away: nobody is left to tell

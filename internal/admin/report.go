@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -17,19 +18,25 @@ type Report struct {
 	Now     time.Time `json:"now"`
 	Ready   bool      `json:"ready"`
 	// NotReady says what readiness waits for.
-	NotReady string     `json:"not_ready,omitempty"`
-	Services []Service  `json:"services"`
-	Listener []Listener `json:"listeners"`
+	NotReady string `json:"not_ready,omitempty"`
+	// Attention is what is wrong or soon may be, the worst first.
+	Attention []Finding  `json:"attention"`
+	Services  []Service  `json:"services"`
+	Listeners []Listener `json:"listeners"`
 	// Routes are in match order.
 	Routes      []Route      `json:"routes"`
 	Pace        Pace         `json:"pace"`
 	Envoys      []xds.Node   `json:"envoys"`
 	LastRefusal *xds.Refusal `json:"last_refusal,omitempty"`
+	// EnvoyNote is what nightjar found when it asked Envoy's admin API because no xDS stream came.
+	EnvoyNote string `json:"envoy_note,omitempty"`
 }
 
 // Service is a service in a Report.
 type Service struct {
 	Name string `json:"name"`
+	// Source is what it is read from: aws, or own-task for a container of the own task.
+	Source string `json:"source"`
 	// State is unread, active, inactive, missing or denied.
 	State   string `json:"state"`
 	Problem string `json:"problem,omitempty"`
@@ -75,8 +82,12 @@ type Excluded struct {
 
 // Listener is a listener in a Report.
 type Listener struct {
-	Name    string `json:"name"`
-	Address string `json:"address"`
+	Name string `json:"name"`
+	// Direction is egress or ingress.
+	Direction string `json:"direction"`
+	Address   string `json:"address"`
+	// HealthPath is the path that an ingress listener answers itself.
+	HealthPath string `json:"health_path,omitempty"`
 }
 
 // Route is a route in a Report.
@@ -85,8 +96,12 @@ type Route struct {
 	Path     string `json:"path"`
 	Service  string `json:"service"`
 	Origin   string `json:"origin"`
-	// Weight is the service's part of the path, where services share it.
+	// Weight is the service's part of the path as it is set, where services share it.
 	Weight *uint32 `json:"weight,omitempty"`
+	// Share is the part of the path's requests that the service gets now, from 0 to 1.
+	Share float64 `json:"share"`
+	// PassedOn marks a service that has nothing to serve, so that the others of the path take its share.
+	PassedOn bool `json:"passed_on,omitempty"`
 	// Protocol is what the service speaks: http1, http2 or grpc.
 	Protocol string `json:"protocol"`
 	// Timeout is that of a whole request in seconds, 0 for none; Retries are the tries after the first.
@@ -103,6 +118,12 @@ type Pace struct {
 	Rates map[string]float64 `json:"aws_rate_limits"`
 }
 
+// The sources of a service.
+const (
+	sourceAWS = "aws"
+	sourceOwn = "own-task"
+)
+
 // Report gathers what is known now.
 func (s *Server) Report() Report {
 	now := time.Now()
@@ -110,29 +131,91 @@ func (s *Server) Report() Report {
 	r := Report{
 		Version: s.Version, Started: status.Started, Now: now,
 		Pace:   Pace{Wait: status.Wait.Seconds(), Round: status.Round.Seconds(), Rates: s.Rates.Rates()},
-		Envoys: s.Envoys.Nodes(), LastRefusal: s.Envoys.LastRefusal(),
-		Services: make([]Service, 0, len(status.Services)), Routes: []Route{}, Listener: []Listener{},
+		Envoys: bounded(s.Envoys.Nodes()), Services: make([]Service, 0, len(status.Services)), Listeners: []Listener{},
+		Routes: reportRoutes(status),
 	}
 	r.NotReady = notReady(status, s.Envoys.Accepted(), len(r.Envoys))
 	r.Ready = r.NotReady == ""
+	if last := s.Envoys.LastRefusal(); last != nil {
+		refusal := boundedRefusal(*last)
+		r.LastRefusal = &refusal
+	}
+	if s.EnvoyNote != nil {
+		r.EnvoyNote = clip(s.EnvoyNote(), maxNote)
+	}
 	for _, service := range status.Services {
 		r.Services = append(r.Services, reportService(service, now))
 	}
 	for _, p := range status.Proxies {
 		for _, l := range p.Listeners {
-			r.Listener = append(r.Listener, Listener{l.Name, l.Addr.String()})
-		}
-		for _, route := range p.Routes {
-			r.Routes = append(r.Routes, reportRoute(route))
+			r.Listeners = append(r.Listeners, Listener{l.Name, l.Direction.String(), l.Addr.String(), l.HealthPath})
 		}
 	}
+	r.Attention = attention(&r)
 	return r
 }
 
-func reportRoute(r mesh.Route) Route {
+// What Envoys say of themselves is bounded, in bytes.
+const (
+	maxNote   = 4096
+	maxNodeID = 256
+)
+
+// bounded keeps what Envoys say within bounds.
+func bounded(nodes []xds.Node) []xds.Node {
+	kept := make([]xds.Node, 0, len(nodes))
+	for _, n := range nodes {
+		n.ID = clip(n.ID, maxNodeID)
+		refused := make([]xds.Refusal, 0, len(n.Refused))
+		for _, r := range n.Refused {
+			refused = append(refused, boundedRefusal(r))
+		}
+		n.Refused = refused
+		kept = append(kept, n)
+	}
+	return kept
+}
+
+func boundedRefusal(r xds.Refusal) xds.Refusal {
+	r.Message = clip(r.Message, maxNote)
+	return r
+}
+
+// reportRoutes lists the routes with the shares that they have now. The loop has made sure that the mesh can be made.
+func reportRoutes(status control.Status) []Route {
+	services := make([]*mesh.Service, 0, len(status.Services))
+	for _, s := range status.Services {
+		services = append(services, s.Service)
+	}
+	routes := []Route{}
+	m, err := mesh.New(services, status.Proxies)
+	if err != nil {
+		return routes
+	}
+	for _, p := range m.Proxies {
+		rest := p.Routes // each has a share, in the same order
+		for _, split := range m.Splits(p) {
+			sum := uint64(0)
+			for _, share := range split.Shares {
+				sum += uint64(share.Weight)
+			}
+			for i, share := range split.Shares {
+				routes = append(routes, reportRoute(rest[i], share, sum))
+			}
+			rest = rest[len(split.Shares):]
+		}
+	}
+	return routes
+}
+
+// reportRoute describes a route whose path has weights of that sum now.
+func reportRoute(r mesh.Route, share mesh.Share, sum uint64) Route {
 	route := Route{
-		Listener: r.Listener, Path: r.Path, Service: r.Service, Origin: r.Origin,
+		Listener: r.Listener, Path: r.Path, Service: r.Service, Origin: r.Origin, PassedOn: share.PassedOn,
 		Protocol: r.Policy.Protocol.String(), Timeout: r.Policy.Timeout.Seconds(), Retries: r.Policy.Retries,
+	}
+	if sum > 0 {
+		route.Share = float64(share.Weight) / float64(sum)
 	}
 	if r.Weighted {
 		route.Weight = &r.Weight
@@ -144,19 +227,23 @@ func reportRoute(r mesh.Route) Route {
 // ECS kills a task whose essential container becomes unhealthy.
 func notReady(status control.Status, accepted bool, envoys int) string {
 	var waiting []string
+	var cause error
+	asked := 0
 	for _, s := range status.Services {
-		if !s.Answered && !s.Own {
-			waiting = append(waiting, s.Service.Name)
+		if s.Own {
+			continue
+		}
+		asked++
+		if !s.Answered {
+			waiting, cause = append(waiting, s.Service.Name), cmp.Or(cause, s.Err)
 		}
 	}
 	switch {
 	case len(waiting) > 0:
 		reason := fmt.Sprintf("AWS has not answered yet for %d of %d services: %s",
-			len(waiting), len(status.Services), strings.Join(waiting[:min(len(waiting), 5)], ", "))
-		for _, s := range status.Services {
-			if s.Err != nil {
-				return reason + ": " + s.Err.Error()
-			}
+			len(waiting), asked, strings.Join(waiting[:min(len(waiting), 5)], ", "))
+		if cause != nil {
+			reason += ": " + cause.Error()
 		}
 		return reason
 	case accepted:
@@ -170,9 +257,12 @@ func notReady(status control.Status, accepted bool, envoys int) string {
 
 func reportService(s control.ServiceStatus, now time.Time) Service {
 	r := Service{
-		Name: s.Service.Name, State: s.Service.State.String(), Problem: s.Service.Problem, Empty: s.Service.Empty,
+		Name: s.Service.Name, Source: sourceAWS, State: s.Service.State.String(), Problem: s.Service.Problem, Empty: s.Service.Empty,
 		Endpoints: make([]Endpoint, 0, len(s.Service.Endpoints)),
 		ReadAt:    s.ReadAt, ChangedAt: s.ChangedAt, ReadAge: -1, FailingSince: s.FailingSince,
+	}
+	if s.Own {
+		r.Source = sourceOwn
 	}
 	if !s.ReadAt.IsZero() {
 		r.ReadAge = now.Sub(s.ReadAt).Seconds()

@@ -27,6 +27,14 @@ const (
 	Ingress
 )
 
+// String is the direction in a word, for people and JSON.
+func (d Direction) String() string {
+	if d == Ingress {
+		return "ingress"
+	}
+	return "egress"
+}
+
 // Listener is an address where a proxy takes requests.
 type Listener struct {
 	// Name is unique in its proxy, and is seen in Envoy's statistics.

@@ -1,0 +1,296 @@
+package admin
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// TextOptions say how Text looks.
+type TextOptions struct {
+	// Color colours words, for a terminal.
+	Color bool
+	// Most bounds the rows of each table, those that need attention first; 0 is no bound. It says what is left out.
+	Most int
+}
+
+// Text is the report for people to read in a terminal, what is wrong first.
+func (r *Report) Text(o TextOptions) string {
+	t := &texter{r: r, TextOptions: o}
+	t.headline()
+	t.attention()
+	t.services()
+	t.routes()
+	t.envoys()
+	t.pace()
+	t.tasks()
+	return t.b.String()
+}
+
+// texter writes the text of a report.
+type texter struct {
+	TextOptions
+	r *Report
+	b strings.Builder
+}
+
+// cell is a text in a table, with a tone.
+type cell struct{ text, tone string }
+
+// of makes cells without a tone.
+func of(texts ...string) []cell {
+	cells := make([]cell, 0, len(texts))
+	for _, text := range texts {
+		cells = append(cells, cell{text: text})
+	}
+	return cells
+}
+
+// word is a cell whose tone follows from its word.
+func word(w string) cell { return cell{w, tone(w)} }
+
+func (t *texter) line(format string, args ...any) { fmt.Fprintf(&t.b, format+"\n", args...) }
+
+func (t *texter) title(format string, args ...any) {
+	t.line("\n%s", t.paint(cell{fmt.Sprintf(format, args...), "title"}, 0))
+}
+
+// paint pads a text to a width and colours it.
+func (t *texter) paint(c cell, width int) string {
+	text := plain(c.text)
+	pad := strings.Repeat(" ", max(0, width-utf8.RuneCountInString(text)))
+	code := map[string]string{"good": "32", "warn": "33", "bad": "1;31", "title": "1"}[c.tone]
+	if !t.Color || code == "" {
+		return text + pad
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m" + pad
+}
+
+// table writes rows in columns that are as wide as they must be.
+func (t *texter) table(indent string, rows ...[]cell) {
+	var widths []int
+	for _, row := range rows {
+		for i, c := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], utf8.RuneCountInString(plain(c.text)))
+		}
+	}
+	for _, row := range rows {
+		parts := make([]string, 0, len(row))
+		for i, c := range row {
+			parts = append(parts, t.paint(c, widths[i]))
+		}
+		t.line("%s", strings.TrimRight(indent+strings.Join(parts, "  "), " "))
+	}
+}
+
+func (t *texter) headline() {
+	state := word("ready")
+	if !t.r.Ready {
+		state = word("not ready")
+	}
+	t.line("nightjar is %s; %s", t.paint(state, 0), levels(t.r.Attention))
+	t.line("version %s, up since %s; it is %s UTC", plain(t.r.Version), since(t.r.Now, t.r.Started), t.r.Now.UTC().Format("2006-01-02 15:04:05"))
+}
+
+func (t *texter) attention() {
+	shown := t.r.Attention[:t.bound(len(t.r.Attention))]
+	for _, f := range shown {
+		head := words(f.Kind)
+		if about := f.about(); about != "" {
+			head += ": " + about
+		}
+		if from := since(t.r.Now, f.Since); from != "" {
+			head += ", since " + from
+		}
+		t.line("\n%s  %s", t.paint(word(f.Level), len(levelWarning)), t.paint(cell{plain(head), "title"}, 0))
+		t.line("         %s", plain(f.What))
+		if f.Do != "" {
+			t.line("         To do: %s", plain(f.Do))
+		}
+	}
+	t.more(len(t.r.Attention) - len(shown))
+}
+
+// bound is how many of so many rows are shown.
+func (t *texter) bound(rows int) int {
+	if t.Most > 0 {
+		return min(rows, t.Most)
+	}
+	return rows
+}
+
+// more says that rows are left out.
+func (t *texter) more(left int) {
+	if left > 0 {
+		t.line("… and %d more: `nightjar status | less` has them all", left)
+	}
+}
+
+// about names the services that a finding strikes, the first few of many.
+func (f *Finding) about() string {
+	const most = 5
+	text := strings.Join(f.Services[:min(len(f.Services), most)], ", ")
+	if more := len(f.Services) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+func (t *texter) services() {
+	all := tallyOf(t.r.Services...)
+	t.title("SERVICES  %d, with %s (%s) and %s excluded", len(t.r.Services),
+		count(all.Endpoints(), "endpoint", "endpoints"), all, count(all.Excluded, "task", "tasks"))
+	rows := [][]cell{of("STATE", "SERVICE", "FROM", "ENDPOINTS", "EXCLUDED", "READ", "CHANGED")}
+	sorted := byConcern(t.r.Services, worst(t.r.Attention))
+	shown := sorted[:t.bound(len(sorted))]
+	for _, s := range shown {
+		each := tallyOf(s)
+		rows = append(rows, append([]cell{word(s.State)}, of(
+			s.Name, source(s.Source), each.String(), fmt.Sprint(each.Excluded),
+			cmp.Or(since(t.r.Now, s.ReadAt), "never"), cmp.Or(since(t.r.Now, s.ChangedAt), "never"))...))
+	}
+	t.table("", rows...)
+	t.more(len(sorted) - len(shown))
+}
+
+func (t *texter) routes() {
+	t.title("ROUTES  %d, in match order", len(t.r.Routes))
+	shown := t.r.Routes[:t.bound(len(t.r.Routes))]
+	for _, l := range t.r.Listeners {
+		t.line("%s", plain(where(l)))
+		rows := [][]cell{of("PATH", "SERVICE", "SHARE NOW", "PROTOCOL", "TIME-OUT", "RETRIES", "SET BY")}
+		for _, r := range shown {
+			if r.Listener == l.Name {
+				rows = append(rows, of(r.Path, r.Service, r.shareWords(), r.Protocol, timeout(r.Timeout), fmt.Sprint(r.Retries), r.Origin))
+			}
+		}
+		t.table("  ", rows...)
+	}
+	t.more(len(t.r.Routes) - len(shown))
+}
+
+// shareWords say what part of its path a route gets, and why.
+func (r *Route) shareWords() string {
+	text := percent(r.Share)
+	if r.Weight != nil {
+		text += fmt.Sprintf(" (weight %d)", *r.Weight)
+	}
+	if r.PassedOn {
+		text += ", passed on"
+	}
+	return text
+}
+
+func (t *texter) envoys() {
+	t.title("ENVOYS  %d connected", len(t.r.Envoys))
+	if t.r.EnvoyNote != "" {
+		t.line("%s", plain(t.r.EnvoyNote))
+	}
+	var rows [][]cell
+	shown := t.r.Envoys[:t.bound(len(t.r.Envoys))]
+	for _, n := range shown {
+		text := "all acknowledged"
+		if !n.Current {
+			text = "changes not acknowledged since " + since(t.r.Now, n.PendingSince)
+		}
+		rows = append(rows, append([]cell{word(nodeWord(n.Current, len(n.Refused)))},
+			of(n.ID, cmp.Or(n.Version, "unknown version"), "connected since "+since(t.r.Now, n.Since), text)...))
+	}
+	t.table("", rows...)
+	t.more(len(t.r.Envoys) - len(shown))
+	for _, n := range shown {
+		for _, r := range n.Refused {
+			t.line("%s by %s: %s %s, since %s: %s", t.paint(word("refused"), 0), plain(n.ID), plain(r.Type), plain(r.Name),
+				since(t.r.Now, r.At), plain(r.Message))
+		}
+	}
+	if r := t.r.LastRefusal; r != nil {
+		t.line("last refusal: %s %s, at %s, %s: %s", plain(r.Type), plain(r.Name), since(t.r.Now, r.At), t.r.stillRefused(), plain(r.Message))
+	}
+}
+
+// stillRefused tells whether the last refusal is in force.
+func (r *Report) stillRefused() string {
+	for _, n := range r.Envoys {
+		for _, refused := range n.Refused {
+			if refused.Type == r.LastRefusal.Type && refused.Name == r.LastRefusal.Name {
+				return "in force"
+			}
+		}
+	}
+	return "no longer in force"
+}
+
+func (t *texter) pace() {
+	t.title("PACE")
+	t.line("WAITTIME %s; the last round of reads took %s; calls a second that AWS may get, by bucket: %s",
+		seconds(t.r.Pace.Wait), seconds(t.r.Pace.Round), plain(rates(t.r.Pace)))
+}
+
+// tasks lists endpoints and excluded tasks, a line each. Where not all are shown, those that are well are left out first.
+func (t *texter) tasks() {
+	var rows, concerns [][]cell
+	for _, s := range byConcern(t.r.Services, worst(t.r.Attention)) {
+		for _, e := range s.Endpoints {
+			row := append(of(s.Name), word(e.Health))
+			row = append(row, of(e.Address, e.Task, cmp.Or(e.Zone, "-"), cmp.Or(e.Revision, "-"), t.remark(e.Deployment, "running", e.Since))...)
+			rows = append(rows, row)
+			if tone(e.Health) == "bad" {
+				concerns = append(concerns, row)
+			}
+		}
+		for _, e := range s.Excluded {
+			row := append(of(s.Name), word("excluded"))
+			row = append(row, of("-", e.Task, "-", "-", t.remark(e.Reason, "", e.Since))...)
+			rows, concerns = append(rows, row), append(concerns, row)
+		}
+	}
+	t.title("TASKS  %d", len(rows))
+	shown := rows
+	if t.Most > 0 && len(rows) > t.Most {
+		shown = concerns[:min(len(concerns), t.Most)]
+	}
+	if len(shown) > 0 {
+		t.table("", append([][]cell{of("SERVICE", "STATE", "ADDRESS", "TASK", "ZONE", "REVISION", "")}, shown...)...)
+	}
+	t.more(len(rows) - len(shown))
+}
+
+// remark is a text, and since when something is so where that is known.
+func (t *texter) remark(text, what string, from time.Time) string {
+	if when := since(t.r.Now, from); when != "" {
+		what = strings.TrimSpace(what + " since " + when)
+	} else {
+		what = ""
+	}
+	return strings.Join(slices.DeleteFunc([]string{text, what}, func(s string) bool { return s == "" }), ", ")
+}
+
+// byConcern puts services that need attention first, the worst first, else in order of name; levels has the worst level of
+// each.
+func byConcern(services []Service, levels map[string]string) []Service {
+	sorted := slices.Clone(services)
+	slices.SortStableFunc(sorted, func(a, b Service) int {
+		return cmp.Or(cmp.Compare(rank(levels[a.Name]), rank(levels[b.Name])), cmp.Compare(a.Name, b.Name))
+	})
+	return sorted
+}
+
+// worst is the worst level of each service that needs attention.
+func worst(found []Finding) map[string]string {
+	levels := map[string]string{}
+	for _, f := range found { // the worst first
+		for _, name := range f.Services {
+			if levels[name] == "" {
+				levels[name] = f.Level
+			}
+		}
+	}
+	return levels
+}
