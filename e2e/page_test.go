@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -171,11 +172,15 @@ func (k *told) trouble() *told {
 	return k
 }
 
-// serve serves the page of what is made up, and returns its address.
+// server is a nightjar that tells what is made up.
+func (k *told) server() *admin.Server {
+	return &admin.Server{Version: "1.2.3", Loop: k, Envoys: k, Rates: k, Metrics: admin.NewMetrics()}
+}
+
+// serve serves it, and returns the address of the page.
 func (k *told) serve(t testing.TB) string {
 	t.Helper()
-	s := &admin.Server{Version: "1.2.3", Loop: k, Envoys: k, Rates: k, Metrics: admin.NewMetrics()}
-	server := httptest.NewServer(s.Handler())
+	server := httptest.NewServer(k.server().Handler())
 	t.Cleanup(server.Close)
 	return server.URL + "/"
 }
@@ -271,21 +276,32 @@ func (b *tab) text() string {
 	return text
 }
 
-// waitText waits until the page shows a text.
-func (b *tab) waitText(want string) {
+// wait waits for a condition.
+func (b *tab) wait(what string, condition func() bool) {
 	b.t.Helper()
 	late := time.Now().Add(patience)
-	for {
-		var text string
-		// Between two documents there is nothing to evaluate in.
-		if err := chromedp.Run(b.ctx, chromedp.Evaluate(`document.body ? document.body.innerText : ""`, &text)); err == nil && strings.Contains(text, want) {
-			return
-		}
+	for !condition() {
 		if time.Now().After(late) {
-			b.t.Fatalf("waited %s in vain for %q on\n%s", patience, want, text)
+			b.t.Fatalf("waited %s in vain for %s", patience, what)
 		}
 		<-time.After(20 * time.Millisecond)
 	}
+}
+
+// waitText waits until the page shows a text.
+func (b *tab) waitText(want string) {
+	b.t.Helper()
+	var text string
+	defer func() {
+		if b.t.Failed() {
+			b.t.Logf("the page showed at last:\n%s", text)
+		}
+	}()
+	b.wait(fmt.Sprintf("%q", want), func() bool {
+		// Between two documents there is nothing to evaluate in.
+		err := chromedp.Run(b.ctx, chromedp.Evaluate(`document.body ? document.body.innerText : ""`, &text))
+		return err == nil && strings.Contains(text, want)
+	})
 }
 
 // look sets the width and the colours that are preferred.
@@ -308,36 +324,163 @@ func (b *tab) screenshot(name string) {
 	must(b.t, os.WriteFile(filepath.Join(folder, name+".png"), png, 0o644))
 }
 
-// statesInWords are the words that the page has for states, when there is everything.
-func statesInWords() []string {
-	return strings.Fields("ready active missing inactive denied unread healthy unknown unhealthy excluded current pending refused error warning note")
-}
-
-func TestThePageInARealBrowser(t *testing.T) {
-	t.Parallel()
-	b := newTab(t)
+// onScreens calls see with the page of 5 and 500 services, on a phone and wide, light and dark.
+func (b *tab) onScreens(query string, see func(services int, width int64, name string)) {
+	b.t.Helper()
 	for _, services := range []int{5, 500} {
-		address := madeUp(services).trouble().serve(t)
-		begin := time.Now()
-		size := len(fetch(t, address))
-		t.Logf("%d services with 20 endpoints each: %d bytes in %s", services, size, time.Since(begin).Round(100*time.Microsecond))
-		if size > 1<<20 {
-			t.Errorf("the page of %d services has %d bytes, want at most 1 MiB", services, size)
-		}
+		address := madeUp(services).trouble().serve(b.t)
 		for _, width := range []int64{390, 1280} {
 			for _, scheme := range []string{"light", "dark"} {
 				b.look(width, scheme)
-				b.do("opening the page", chromedp.Navigate(address))
-				b.screenshot(fmt.Sprintf("%d-services-%d-%s", services, width, scheme))
-				var wide int64
-				b.eval(`Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)`, &wide)
-				if wide > width {
-					t.Errorf("%d services, %s: the page is %d pixels wide on %d", services, scheme, wide, width)
-				}
-				for _, problem := range b.complaints() {
-					t.Errorf("%d services, %d pixels, %s: %s", services, width, scheme, problem)
-				}
+				b.do("opening the page", chromedp.Navigate(address+query))
+				see(services, width, fmt.Sprintf("%d-services-%d-%s", services, width, scheme))
 			}
+		}
+	}
+}
+
+func TestThePageFitsEachScreenAndTheBrowserComplainsOfNothing(t *testing.T) {
+	t.Parallel()
+	b := newTab(t)
+	for query, part := range map[string]string{"": "all", "?service=shop/orders": "one"} {
+		b.onScreens(query, func(_ int, width int64, name string) {
+			b.screenshot(name + "-" + part)
+			var wide int64
+			b.eval(`Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)`, &wide)
+			if wide > width {
+				t.Errorf("%s: the page is %d pixels wide", name, wide)
+			}
+			for _, problem := range b.complaints() {
+				t.Errorf("%s: %s", name, problem)
+			}
+		})
+	}
+	// A browser that keeps silent about a violation would have proved nothing.
+	b.eval(`void document.body.append(Object.assign(document.createElement("img"), {src: "https://example.invalid/x.png"}))`, nil)
+	if got := strings.Join(b.complaints(), "\n"); !strings.Contains(got, "Content Security Policy") {
+		t.Errorf("an image from elsewhere was not refused: %q", got)
+	}
+}
+
+func TestThePageSaysEveryStateInAWord(t *testing.T) {
+	t.Parallel()
+	b := newTab(t)
+	b.look(1280, "light")
+	b.do("opening the page", chromedp.Navigate(madeUp(10).trouble().serve(t)))
+	b.eval(`document.querySelectorAll("details").forEach(d => d.open = true)`, nil)
+	// A colour of a state is only ever on an element that has the word.
+	var colored []string
+	b.eval(`[...document.querySelectorAll(".tag, .good, .warn, .bad")].map(e => e.innerText.trim())`, &colored)
+	if slices.Contains(colored, "") {
+		t.Error("something is coloured and has no word")
+	}
+	for _, word := range strings.Fields("ready active missing inactive denied unread healthy unknown unhealthy excluded current pending refused error warning note") {
+		if !slices.Contains(colored, word) {
+			t.Errorf("the page doesn't have %q: %q", word, colored)
+		}
+	}
+}
+
+func TestThePageTakesNamesAsText(t *testing.T) {
+	t.Parallel()
+	b := newTab(t)
+	address := madeUp(5).trouble().serve(t)
+	for _, query := range []string{"", "?q=" + url.QueryEscape(evil), "?service=" + url.QueryEscape(evil), "?refresh=1"} {
+		b.do("opening the page", chromedp.Navigate(address+query))
+		if text := b.text(); !strings.Contains(text, evil) {
+			t.Errorf("%s: the name is not on the page:\n%s", query, text)
+		}
+		if query == "?refresh=1" {
+			b.waitRefresh()
+		}
+		var ran bool
+		b.eval(`"ran" in window || document.querySelector("main script, main img") !== null`, &ran)
+		if ran {
+			t.Errorf("%s: the name was taken for HTML", query)
+		}
+	}
+	for _, problem := range b.complaints() {
+		t.Error(problem)
+	}
+}
+
+// waitRefresh waits until the page was refreshed.
+func (b *tab) waitRefresh() {
+	b.t.Helper()
+	const clock = `document.querySelector("#headline time").dateTime`
+	var before string
+	b.eval(clock, &before)
+	b.wait("a refresh", func() bool {
+		var now string
+		return chromedp.Run(b.ctx, chromedp.Evaluate(clock, &now)) == nil && now != before
+	})
+}
+
+// breakOrders makes orders answer 503, with a problem.
+func (k *told) breakOrders() {
+	k.change(0, func(s *control.ServiceStatus) {
+		s.Service = &mesh.Service{Name: s.Service.Name, State: mesh.Active, Problem: "set SERVICE_PORT_1"}
+	})
+}
+
+func TestThePageRefreshesItselfAndKeepsWhatIsOpen(t *testing.T) {
+	t.Parallel()
+	b := newTab(t)
+	k := madeUp(100)
+	b.look(1280, "light")
+	server := httptest.NewServer(k.server().Handler())
+	t.Cleanup(server.Close)
+	b.do("opening the page", chromedp.Navigate(server.URL+"/?refresh=1"))
+	if text := b.text(); !strings.Contains(text, "Nothing needs attention") || strings.Contains(text, "set SERVICE_PORT_1") {
+		t.Fatalf("%s", text)
+	}
+	b.eval(`document.querySelector("details[data-key='shop/search']").open = true; window.same = true; window.scrollTo(0, 400);
+		document.querySelector("input[type=search]").value = "half a word"`, nil)
+	k.breakOrders()
+	b.waitText("set SERVICE_PORT_1")
+	var kept bool
+	b.eval(`window.same && window.scrollY > 300 && document.querySelector("input[type=search]").value === "half a word" &&
+		document.querySelector("details[data-key='shop/search']").open && document.title.startsWith("1 error")`, &kept)
+	if !kept {
+		t.Error("the refresh lost what was open, scrolled or typed")
+	}
+	for _, problem := range b.complaints() {
+		t.Error(problem)
+	}
+	server.Close()
+	b.waitText("nightjar does not answer since")
+}
+
+func TestThePageWorksWithoutJavaScript(t *testing.T) {
+	t.Parallel()
+	b := newTab(t)
+	k := madeUp(500)
+	b.look(390, "light")
+	b.do("opening the page", emulation.SetScriptExecutionDisabled(true), chromedp.Navigate(k.serve(t)+"?refresh=1"))
+	k.breakOrders()
+	b.waitText("set SERVICE_PORT_1")
+	// What one looks for stays over the next refresh.
+	b.do("searching", chromedp.SetValue("input[type=search]", "service-321", chromedp.ByQuery), chromedp.Submit("form", chromedp.ByQuery))
+	b.waitText("1 of 500 services match")
+	b.waitRefresh()
+	if text := b.text(); !strings.Contains(text, "shop/service-321") || strings.Contains(text, "shop/service-322") {
+		t.Errorf("%s", text)
+	}
+	for _, problem := range b.complaints() {
+		t.Error(problem)
+	}
+}
+
+func TestThePageIsBounded(t *testing.T) {
+	t.Parallel()
+	for _, services := range []int{5, 500} {
+		k := madeUp(services).trouble()
+		address := k.serve(t)
+		begin := time.Now()
+		size := len(fetch(t, address))
+		t.Logf("%d services with 20 endpoints each: %d bytes in %s", services, size, time.Since(begin).Round(100*time.Microsecond))
+		if size > 512<<10 {
+			t.Errorf("the page of %d services has %d bytes, want at most 512 KiB", services, size)
 		}
 	}
 }

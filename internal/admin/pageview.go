@@ -98,7 +98,9 @@ type findingView struct {
 
 type serviceView struct {
 	*Service
-	Tone     string
+	// StateTone is that of the state; where something else is wrong, a good state is none.
+	StateTone string
+	// Concerns are the findings about it, except its state.
 	Concerns []Finding
 	Tally    tally
 	Read     string
@@ -264,14 +266,18 @@ func (v *pageView) choose(x *index, matched []Service) {
 
 // shown says which services are shown.
 func shown(first, here, matched, all int, q pageQuery) string {
-	text := "All of " + count(all, "service", "services")
+	of := count(all, "service", "services")
 	switch {
 	case q.Service != "" && matched == 0:
-		text = "There is no service " + q.Service
+		return "There is no service " + q.Service + "."
 	case q.Service != "":
-		text = "One of " + count(all, "service", "services")
-	case q.Filtered():
-		text = fmt.Sprintf("%d of %s match", matched, count(all, "service", "services"))
+		return "One of " + of + "."
+	case matched == 0 && q.Filtered():
+		return "None of " + of + " match."
+	}
+	text := "All of " + of
+	if q.Filtered() {
+		text = fmt.Sprintf("%d of %s match", matched, of)
 	}
 	if here < matched {
 		text += fmt.Sprintf(", %d to %d here", first+1, first+here)
@@ -281,7 +287,10 @@ func shown(first, here, matched, all int, q pageQuery) string {
 
 // view shows a service with at most so many of its tasks.
 func (x *index) view(s *Service, room int) serviceView {
-	v := serviceView{Service: s, Tone: tone(x.worst[s.Name]), Tally: tallyOf(*s), Read: s.read(), Zones: zones(s)}
+	v := serviceView{Service: s, StateTone: tone(s.State), Tally: tallyOf(*s), Read: s.read(), Zones: zones(s)}
+	if v.StateTone == "good" && rank(x.worst[s.Name]) <= rank(levelWarning) {
+		v.StateTone = ""
+	}
 	for _, f := range x.concerns[s.Name] {
 		if f.Kind != s.State {
 			v.Concerns = append(v.Concerns, f)
