@@ -1,8 +1,11 @@
 package admin
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -289,4 +292,22 @@ func countByHealth(s *mesh.Service) map[string]int {
 		counts[e.Health.String()]++
 	}
 	return counts
+}
+
+// Same tells whether another report says the same, but for what changes by time alone: the times and ages of readings, the
+// duration of a round, and rates on their way back after a throttle.
+func (r *Report) Same(o *Report) bool {
+	a, errA := json.Marshal(r.lasting())
+	b, errB := json.Marshal(o.lasting())
+	return errA == nil && errB == nil && bytes.Equal(a, b)
+}
+
+func (r *Report) lasting() *Report {
+	kept := *r
+	kept.Now, kept.Pace.Round, kept.Pace.Rates = time.Time{}, 0, nil
+	kept.Services = slices.Clone(r.Services)
+	for i := range kept.Services {
+		kept.Services[i].ReadAt, kept.Services[i].ReadAge = time.Time{}, 0
+	}
+	return &kept
 }

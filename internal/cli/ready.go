@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -17,8 +16,12 @@ import (
 	"github.com/groboclown/nightjar-mesh/internal/envoy"
 )
 
-// readyPatience is below the 5 s that ECS gives a health check by default.
-const readyPatience = 4 * time.Second
+const (
+	// readyPatience is below the 5 s that ECS gives a health check by default.
+	readyPatience = 4 * time.Second
+	// maxReason bounds what nightjar says of its readiness, in bytes.
+	maxReason = 64 << 10
+)
 
 func readyCommand() command {
 	return command{
@@ -63,24 +66,11 @@ func (c *call) askEnvoyReady(ctx context.Context, settings *config.Config) error
 
 // askReady asks a running nightjar.
 func askReady(ctx context.Context, at config.Address) error {
-	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, at.Network, at.String())
-	}}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://nightjar/readyz", http.NoBody)
+	status, reason, err := askNightjar(ctx, at, "/readyz", maxReason)
 	if err != nil {
 		return err
 	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return fmt.Errorf("asking nightjar at %s (NIGHTJAR_ADMIN_LISTEN): %w", at, err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	reason, err := io.ReadAll(io.LimitReader(resp.Body, 4096))
-	if err != nil {
-		return fmt.Errorf("asking nightjar at %s (NIGHTJAR_ADMIN_LISTEN): %w", at, err)
-	}
-	if resp.StatusCode != http.StatusOK {
+	if status != http.StatusOK {
 		return errors.New("not ready: " + strings.TrimSpace(string(reason)))
 	}
 	return nil
