@@ -85,7 +85,7 @@ func assemble(ctx context.Context, c *call, settings *config.Config, log *slog.L
 		Connected: func() bool { return len(p.cache.Nodes()) > 0 }, XDS: advertised(settings.XDS), Bridge: settings.Mode == "bridge", Log: log,
 		Where: func(ctx context.Context) (string, error) { return c.envoyAdmin(ctx, settings), nil },
 	}
-	p.admin = &admin.Server{Version: version(), Loop: p.loop, Envoys: p.cache, Rates: budget, Metrics: metrics}
+	p.admin = &admin.Server{Version: version(), Loop: p.loop, Envoys: p.cache, Rates: budget, Metrics: metrics, EnvoyNote: p.lookout.Note}
 	if p.xds, err = listen(ctx, "NIGHTJAR_XDS_LISTEN", settings.XDS); err != nil {
 		return nil, err
 	}
