@@ -136,7 +136,8 @@ func (f *findings) envoys(r *Report) {
 		for _, refused := range n.Refused {
 			f.add(Finding{
 				Level: levelError, Kind: "refused", Since: refused.At, Do: toAccept(refused),
-				What: fmt.Sprintf("Envoy refuses the %s %s and goes on with what it had before. Envoy says: %s", refused.Type, refused.Name, refused.Message),
+				What: fmt.Sprintf("Envoy refuses the %s %s and goes on with what it had before. Envoy says: %s",
+					refused.Type, refused.Name, refused.Message),
 			})
 		}
 		if len(n.Refused) == 0 && !n.Current && r.Now.Sub(n.PendingSince) >= ackPatience {

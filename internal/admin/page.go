@@ -55,7 +55,7 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	report := p.report()
 	var b bytes.Buffer
 	if err := p.document.Execute(&b, view(&report, queryOf(r.URL.Query()))); err != nil {
-		text(w, http.StatusInternalServerError, "the page cannot be made; /api/status has what it shows: "+err.Error())
+		text(w, http.StatusInternalServerError, "the page cannot be made; /api/status has what it would show")
 		return
 	}
 	h := w.Header()

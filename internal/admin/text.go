@@ -95,7 +95,8 @@ func (t *texter) headline() {
 		state = word("not ready")
 	}
 	t.line("nightjar is %s; %s", t.paint(state, 0), levels(t.r.Attention))
-	t.line("version %s, up since %s; it is %s UTC", plain(t.r.Version), since(t.r.Now, t.r.Started), t.r.Now.UTC().Format("2006-01-02 15:04:05"))
+	t.line("version %s, up since %s; it is %s UTC",
+		plain(t.r.Version), since(t.r.Now, t.r.Started), t.r.Now.UTC().Format(time.DateTime))
 }
 
 func (t *texter) attention() {

@@ -29,6 +29,7 @@ func clip(text string, most int) string {
 
 // plain makes a text safe for a terminal and fit for one line: control characters are shown as such.
 func plain(text string) string {
+	text = strings.ToValidUTF8(text, "\ufffd")
 	if strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
 		return text
 	}

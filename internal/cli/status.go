@@ -122,7 +122,7 @@ func (s *statusShow) watch(ctx context.Context, show func(answer, error) error) 
 	for first := true; ; first = false {
 		a, err := s.get(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // it was told to end while it asked
 		}
 		if err != nil && first {
 			return err
