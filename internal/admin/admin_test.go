@@ -84,6 +84,15 @@ func TestReadinessSaysWhatItWaitsFor(t *testing.T) {
 	}{
 		"ready":        {func(*known) {}, 200, "ready"},
 		"not read yet": {func(k *known) { k.status.Services[1].Answered = false }, 503, "AWS has not answered yet for 1 of 2 services: c1/doubt"},
+		"own containers are none of AWS's": {func(k *known) {
+			k.status.Services[1].Answered = false
+			k.status.Services = append(k.status.Services, control.ServiceStatus{
+				Own: true, Err: errors.New("no metadata"), Service: &mesh.Service{Name: "own-task/app", State: mesh.Unread},
+			})
+		}, 503, "AWS has not answered yet for 1 of 2 services: c1/doubt\n"},
+		"own containers are not waited for": {func(k *known) {
+			k.status.Services = append(k.status.Services, control.ServiceStatus{Own: true, Service: &mesh.Service{Name: "own-task/app", State: mesh.Unread}})
+		}, 200, "ready"},
 		"its error":    {func(k *known) { k.status.Services[0].Answered = false }, 503, "throttled"},
 		"no Envoy yet": {func(k *known) { k.accepted, k.nodes = false, nil }, 503, "no Envoy has connected to NIGHTJAR_XDS_LISTEN"},
 		"not accepted": {func(k *known) { k.accepted = false }, 503, "has not accepted clusters and listeners"},

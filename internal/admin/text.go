@@ -15,6 +15,8 @@ type TextOptions struct {
 	Color bool
 	// Most bounds the rows of each table, those that need attention first; 0 is no bound. It says what is left out.
 	Most int
+	// Width breaks sentences into lines of at most so many columns; 0 leaves them whole. Tables stay as wide as they are.
+	Width int
 }
 
 // Text is the report for people to read in a terminal, what is wrong first.
@@ -100,6 +102,7 @@ func (t *texter) headline() {
 }
 
 func (t *texter) attention() {
+	indent := strings.Repeat(" ", len(levelWarning)+2)
 	shown := t.r.Attention[:t.bound(len(t.r.Attention))]
 	for _, f := range shown {
 		head := words(f.Kind)
@@ -110,12 +113,30 @@ func (t *texter) attention() {
 			head += ", since " + from
 		}
 		t.line("\n%s  %s", t.paint(word(f.Level), len(levelWarning)), t.paint(cell{plain(head), "title"}, 0))
-		t.line("         %s", plain(f.What))
+		t.prose(indent, f.What)
 		if f.Do != "" {
-			t.line("         To do: %s", plain(f.Do))
+			t.prose(indent, "To do: "+f.Do)
 		}
 	}
 	t.more(len(t.r.Attention) - len(shown))
+}
+
+// prose writes sentences.
+func (t *texter) prose(indent, text string) {
+	line, length := indent, 0
+	for _, each := range strings.Fields(plain(text)) {
+		size := utf8.RuneCountInString(each)
+		switch {
+		case length == 0:
+		case t.Width > 0 && len(indent)+length+1+size > t.Width:
+			t.line("%s", line)
+			line, length = indent, 0
+		default:
+			line, length = line+" ", length+1
+		}
+		line, length = line+each, length+size
+	}
+	t.line("%s", line)
 }
 
 // bound is how many of so many rows are shown.
@@ -191,7 +212,7 @@ func (r *Route) shareWords() string {
 func (t *texter) envoys() {
 	t.title("ENVOYS  %d connected", len(t.r.Envoys))
 	if t.r.EnvoyNote != "" {
-		t.line("%s", plain(t.r.EnvoyNote))
+		t.prose("", t.r.EnvoyNote)
 	}
 	var rows [][]cell
 	shown := t.r.Envoys[:t.bound(len(t.r.Envoys))]
@@ -207,12 +228,13 @@ func (t *texter) envoys() {
 	t.more(len(t.r.Envoys) - len(shown))
 	for _, n := range shown {
 		for _, r := range n.Refused {
-			t.line("%s by %s: %s %s, since %s: %s", t.paint(word("refused"), 0), plain(n.ID), plain(r.Type), plain(r.Name),
-				since(t.r.Now, r.At), plain(r.Message))
+			t.line("%s by %s: %s %s, since %s:", t.paint(word("refused"), 0), plain(n.ID), plain(r.Type), plain(r.Name), since(t.r.Now, r.At))
+			t.prose("  ", r.Message)
 		}
 	}
 	if r := t.r.LastRefusal; r != nil {
-		t.line("last refusal: %s %s, at %s, %s: %s", plain(r.Type), plain(r.Name), since(t.r.Now, r.At), t.r.stillRefused(), plain(r.Message))
+		t.line("last refusal: %s %s, at %s, %s:", plain(r.Type), plain(r.Name), since(t.r.Now, r.At), t.r.stillRefused())
+		t.prose("  ", r.Message)
 	}
 }
 
@@ -230,8 +252,8 @@ func (r *Report) stillRefused() string {
 
 func (t *texter) pace() {
 	t.title("PACE")
-	t.line("WAITTIME %s; the last round of reads took %s; calls a second that AWS may get, by bucket: %s",
-		seconds(t.r.Pace.Wait), seconds(t.r.Pace.Round), plain(rates(t.r.Pace)))
+	t.prose("", fmt.Sprintf("WAITTIME %s; the last round of reads took %s; calls a second that AWS may get, by bucket: %s",
+		seconds(t.r.Pace.Wait), seconds(t.r.Pace.Round), rates(t.r.Pace)))
 }
 
 // tasks lists endpoints and excluded tasks, a line each. Where not all are shown, those that are well are left out first.

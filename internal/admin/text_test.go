@@ -63,6 +63,20 @@ func TestTablesOnATerminalAreCutShortWhatIsWrongFirst(t *testing.T) {
 	}
 }
 
+func TestSentencesFitTheWidthOfATerminal(t *testing.T) {
+	r := serverOf(worldOfStates(time.Now())).Report()
+	attention, _, _ := strings.Cut(r.Text(TextOptions{Width: 60}), "\nSERVICES")
+	for _, line := range strings.Split(attention, "\n")[3:] {
+		if strings.HasPrefix(line, " ") && len(line) > 60 {
+			t.Errorf("%d columns: %q", len(line), line)
+		}
+	}
+	whole, _, _ := strings.Cut(r.Text(TextOptions{}), "\nSERVICES")
+	if strings.Join(strings.Fields(attention), " ") != strings.Join(strings.Fields(whole), " ") || attention == whole {
+		t.Errorf("other words:\n%s\n%s", attention, whole)
+	}
+}
+
 func TestReportsAreTheSameWhereOnlyTimeWentBy(t *testing.T) {
 	k := worldOfStates(time.Now())
 	s := serverOf(k)

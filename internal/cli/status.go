@@ -55,8 +55,10 @@ func runStatus(ctx context.Context, c *call) error {
 		out: c.stdout, errs: c.stderr, json: c.flags.Lookup("json").Value.String() == "true",
 		ask: func(ctx context.Context) ([]byte, error) { return askStatus(ctx, settings.Admin) },
 	}
+	size := func() (rows, columns int) { return sizeOf(c.stdout) }
 	if terminal {
-		s.options = admin.TextOptions{Color: c.env["NO_COLOR"] == "", Most: terminalRows}
+		_, columns := size()
+		s.options = admin.TextOptions{Color: c.env["NO_COLOR"] == "", Most: terminalRows, Width: columns}
 	}
 	if c.flags.Lookup("watch").Value.String() != "true" {
 		answer, err := s.get(ctx)
@@ -66,7 +68,7 @@ func runStatus(ctx context.Context, c *call) error {
 		return s.print(answer)
 	}
 	if terminal && !s.json {
-		return s.redraw(ctx, func() int { return rowsOf(c.stdout) })
+		return s.redraw(ctx, size)
 	}
 	return s.follow(ctx)
 }
@@ -160,7 +162,7 @@ func (s *statusShow) follow(ctx context.Context) error {
 }
 
 // redraw draws over what it drew before, on the terminal's second screen, without wrapping lines.
-func (s *statusShow) redraw(ctx context.Context, rows func() int) error {
+func (s *statusShow) redraw(ctx context.Context, size func() (rows, columns int)) error {
 	begun := false
 	defer func() {
 		if begun {
@@ -169,20 +171,20 @@ func (s *statusShow) redraw(ctx context.Context, rows func() int) error {
 	}()
 	var last answer
 	return s.watch(ctx, func(a answer, err error) error {
-		frame := ""
+		frame, options := "", s.options
 		if err != nil {
 			frame = fmt.Sprintf("%v; asking again. It said last:\n\n", err)
 		} else {
 			last = a
 		}
-		frame += last.report.Text(s.options)
-		var b strings.Builder
+		rows, columns := size()
+		options.Width = columns
+		frame = draw(frame+last.report.Text(options), rows)
 		if !begun {
 			begun = true
-			b.WriteString("\x1b[?1049h\x1b[?25l\x1b[?7l")
+			frame = "\x1b[?1049h\x1b[?25l\x1b[?7l" + frame
 		}
-		b.WriteString(draw(frame, rows()))
-		_, err = io.WriteString(s.out, b.String())
+		_, err = io.WriteString(s.out, frame)
 		return err
 	})
 }
@@ -198,16 +200,13 @@ func draw(text string, rows int) string {
 	return "\x1b[H" + strings.Join(lines, "\x1b[K\r\n") + "\x1b[K\x1b[J"
 }
 
-// rowsOf is the height of a terminal.
-func rowsOf(w io.Writer) int {
-	const usual = 24
-	f, ok := w.(*os.File)
-	if !ok {
-		return usual
+// sizeOf is the size of a terminal; 24 rows of 80 columns where it doesn't tell.
+func sizeOf(w io.Writer) (rows, columns int) {
+	if f, ok := w.(*os.File); ok {
+		size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+		if err == nil && size.Row > 0 && size.Col > 0 {
+			return int(size.Row), int(size.Col)
+		}
 	}
-	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
-	if err != nil || size.Row == 0 {
-		return usual
-	}
-	return int(size.Row)
+	return 24, 80
 }

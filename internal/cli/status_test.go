@@ -84,7 +84,9 @@ func TestStatusInAPipeIsPrintedAgainOnlyWhenSomethingChanged(t *testing.T) {
 func TestStatusOnATerminalIsRedrawnAndLeavesTheScreenAsItWas(t *testing.T) {
 	t.Parallel()
 	n := &telling{}
-	out, _ := watching(t, n, func(s *statusShow, ctx context.Context) error { return s.redraw(ctx, func() int { return 12 }) }, func() {
+	out, _ := watching(t, n, func(s *statusShow, ctx context.Context) error {
+		return s.redraw(ctx, func() (int, int) { return 12, 80 })
+	}, func() {
 		rounds(1)
 		n.err = errors.New("connection refused")
 		rounds(1)
@@ -115,6 +117,19 @@ func TestStatusDrawsNoMoreThanFits(t *testing.T) {
 	}
 	if frame := draw("one\ntwo\n", 2); strings.Contains(frame, "more") {
 		t.Errorf("%q", frame)
+	}
+}
+
+func TestStatusToldToEndWhileItAsksEndsWell(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	s := &statusShow{out: &bytes.Buffer{}, errs: &bytes.Buffer{}, ask: func(ctx context.Context) ([]byte, error) {
+		cancel()
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}}
+	if err := s.follow(ctx); err != nil {
+		t.Error(err)
 	}
 }
 
