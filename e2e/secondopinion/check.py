@@ -11,8 +11,9 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
 # Source: Amazon ECS API reference, common errors; they are in no model.
-UNMODELLED = {"ThrottlingException", "ExpiredTokenException", "UnrecognizedClientException", "SerializationException",
-              "ServiceUnavailableException", "UnknownOperationException", "AccessDeniedException"}
+UNMODELLED = {"ThrottlingException", "ExpiredTokenException", "UnrecognizedClientException", "InvalidSignatureException",
+              "MissingAuthenticationTokenException", "SerializationException", "ServiceUnavailableException",
+              "UnknownOperationException", "AccessDeniedException"}
 # Members that the model has as plain strings, and the documentation as a set of words.
 WORDS = {
     "lastStatus": {"PROVISIONING", "PENDING", "ACTIVATING", "RUNNING", "DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED"},

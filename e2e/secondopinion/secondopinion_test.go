@@ -77,9 +77,16 @@ type answer struct {
 }
 
 // ask asks the simulator on the wire.
-func ask(s *ecssim.Server, operation, body string) answer {
+func ask(s *ecssim.Server, operation, body string) answer { return askAs(s, operation, body, "") }
+
+// askAs asks with a signature: KEY/DATE/REGION/ecs/aws4_request at a time in the form of X-Amz-Date.
+func askAs(s *ecssim.Server, operation, body, credential string) answer {
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+	if credential, at, signed := strings.Cut(credential, " at "); signed {
+		r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+credential+", SignedHeaders=host, Signature=0")
+		r.Header.Set("X-Amz-Date", at)
+	}
 	a := answer{Service: "ec2", Operation: operation}
 	if operation != "DescribeInstances" {
 		a.Service = "ecs"
@@ -177,7 +184,10 @@ func life(t *testing.T) []answer {
 			ask(sim.Server, "ListTasks", `{"cluster":"c9"}`), ask(sim.Server, "ListTasks", `{"cluster":"c1","serviceName":"none"}`),
 			ask(sim.Server, "DescribeTasks", `{"cluster":"c1","tasks":["0123"]}`), ask(sim.Server, "DescribeTasks", `{"cluster":"c1","tasks":[]}`),
 			ask(sim.Server, "DescribeServices", `{"cluster":"c1","services":["none"]}`),
+			askAs(sim.Server, "ListTasks", `{"cluster":"c1"}`, "x/20000101/eu-west-1/ecs/aws4_request at 20000101T010000Z"),
+			askAs(sim.Server, "DescribeInstances", "Action=DescribeInstances", "x/20000101/us-east-1/ec2/aws4_request at 20000101T000000Z"),
 		)
+		answers = append(answers, strangers(t)...)
 		for _, kind := range []ecssim.FaultKind{ecssim.Throttle, ecssim.ServerError, ecssim.Unavailable, ecssim.AccessDenied, ecssim.ExpiredToken} {
 			if err := sim.Server.Inject(ecssim.Fault{Kind: kind, Calls: 1}); err != nil {
 				t.Fatal(err)
@@ -186,6 +196,19 @@ func life(t *testing.T) []answer {
 		}
 	})
 	return answers
+}
+
+// strangers asks with keys that the account doesn't know, and with none.
+func strangers(t *testing.T) []answer {
+	t.Helper()
+	sim, err := ecssim.New(&ecssim.File{Region: "eu-west-1", AccessKeys: []string{"known"}, Polite: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []answer{
+		ask(sim.Server, "ListTasks", `{"cluster":"c1"}`),
+		askAs(sim.Server, "ListTasks", `{"cluster":"c1"}`, "x/20000101/eu-west-1/ecs/aws4_request at 20000101T000000Z"),
+	}
 }
 
 // round asks all five actions for all that is there.

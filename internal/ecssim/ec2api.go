@@ -55,12 +55,12 @@ func (ec2Protocol) empty(string) []byte {
 		`</requestId><reservationSet/></DescribeInstancesResponse>`)
 }
 
-func (ec2Protocol) call(s *Server, action string, body []byte, fault FaultKind) ([]byte, *apiError) {
+func (ec2Protocol) call(v *view, action string, body []byte) ([]byte, *apiError) {
 	form, err := url.ParseQuery(string(body))
 	if err != nil || action != "DescribeInstances" {
 		return nil, clientError("InvalidAction", "The action is not valid for this web service.")
 	}
-	out, err := s.view(action, fault).describeInstances(form)
+	out, err := v.describeInstances(form)
 	return marshalled(xml.Marshal, out, err)
 }
 
@@ -110,7 +110,7 @@ func (v *view) describeInstances(form url.Values) (any, error) {
 	known := map[string]*instance{}
 	for _, c := range v.clusters {
 		for _, i := range c.instances {
-			if strings.HasPrefix(i.id, "i-") && !i.lost && !v.missing {
+			if strings.HasPrefix(i.id, "i-") && !i.lost && !v.missing && !v.elsewhere {
 				known[i.id] = i
 			}
 		}

@@ -27,6 +27,8 @@ type Options struct {
 	Latency time.Duration
 	// Seed is what chance comes from.
 	Seed uint64
+	// AccessKeys are those that the account knows; none for any.
+	AccessKeys []string
 }
 
 // Server answers the read APIs of ECS and EC2 as AWS does on the wire, and the task metadata endpoint. Any action but the
@@ -111,11 +113,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // protocol is how an API looks on the wire.
 type protocol interface {
-	call(s *Server, action string, body []byte, fault FaultKind) ([]byte, *apiError)
+	call(v *view, action string, body []byte) ([]byte, *apiError)
 	fail(w http.ResponseWriter, e *apiError)
 	empty(action string) []byte
 	denial(action string) *apiError
 	throttle() *apiError
+	refuse(fault credentialFault, by signature, now time.Time) *apiError
 	contentType() string
 }
 
@@ -133,10 +136,15 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, p protocol, acti
 		breakOff(w, r, p.contentType(), p.empty(action), fault)
 		return
 	}
-	answer, e := s.permitted(p, action, body, fault)
+	by := signatureOf(r)
+	var answer []byte
+	e := s.permitted(p, action, body, fault, by)
 	if e == nil {
-		answer, e = p.call(s, action, body, fault)
+		v := s.view(action, fault)
+		v.elsewhere = s.elsewhere(by)
+		answer, e = p.call(v, action, body)
 	}
+	w.Header().Set("Date", s.clock().UTC().Format(http.TimeFormat))
 	if e != nil {
 		s.count(action, e.code)
 		p.fail(w, e)
@@ -160,26 +168,29 @@ func writeAnswer(w http.ResponseWriter, contentType string, answer []byte, fault
 }
 
 // permitted says what keeps a call from being answered: the permission, the credentials, the account's bucket, a fault.
-func (s *Server) permitted(p protocol, action string, body []byte, fault FaultKind) ([]byte, *apiError) {
+func (s *Server) permitted(p protocol, action string, body []byte, fault FaultKind, by signature) *apiError {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if wrong := s.credentials(by); wrong != noFault {
+		return p.refuse(wrong, by, s.clock())
+	}
 	switch {
 	case !isRead(action) || s.denied[action] || fault == AccessDenied:
-		return nil, p.denial(action)
+		return p.denial(action)
 	case fault == ExpiredToken:
-		return nil, clientError("ExpiredTokenException", "The security token included in the request is expired")
+		return clientError("ExpiredTokenException", "The security token included in the request is expired")
 	case fault == ServerError:
-		return nil, &apiError{http.StatusInternalServerError, "ServerException", "Service Unavailable. Please try again later."}
+		return &apiError{http.StatusInternalServerError, "ServerException", "Service Unavailable. Please try again later."}
 	case fault == Unavailable:
-		return nil, &apiError{http.StatusServiceUnavailable, "ServiceUnavailableException", "unavailable"}
+		return &apiError{http.StatusServiceUnavailable, "ServiceUnavailableException", "unavailable"}
 	case fault == Throttle:
-		return nil, p.throttle()
+		return p.throttle()
 	}
 	bucket := s.buckets[bucketName(action, bytes.Contains(body, []byte("Filter.")))]
 	if !s.options.Unthrottled && !bucket.take(s.clock()) {
-		return nil, p.throttle()
+		return p.throttle()
 	}
-	return nil, nil
+	return nil
 }
 
 // reads are the actions that may be allowed.
@@ -233,23 +244,22 @@ func (p ecsProtocol) fail(w http.ResponseWriter, e *apiError) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"__type": e.code, "message": e.message})
 }
 
-func (ecsProtocol) call(s *Server, action string, body []byte, fault FaultKind) ([]byte, *apiError) {
+func (ecsProtocol) call(v *view, action string, body []byte) ([]byte, *apiError) {
 	var in ecsRequest
 	if err := json.Unmarshal(body, &in); err != nil {
 		return nil, clientError("SerializationException", "the request is no JSON of this action")
 	}
-	view := s.view(action, fault)
 	var out any
 	var err error
 	switch action {
 	case "ListTasks":
-		out, err = view.listTasks(in)
+		out, err = v.listTasks(in)
 	case "DescribeTasks":
-		out, err = view.describeTasks(in)
+		out, err = v.describeTasks(in)
 	case "DescribeServices":
-		out, err = view.describeServices(in)
+		out, err = v.describeServices(in)
 	case "DescribeContainerInstances":
-		out, err = view.describeContainerInstances(in)
+		out, err = v.describeContainerInstances(in)
 	default:
 		err = clientError("UnknownOperationException", "")
 	}

@@ -14,6 +14,11 @@ import (
 func worldWith(t testing.TB, spec ServiceSpec) (*World, time.Time) {
 	t.Helper()
 	start := time.Unix(1_700_000_000, 0)
+	return worldAt(t, spec, start), start
+}
+
+func worldAt(t testing.TB, spec ServiceSpec, start time.Time) *World {
+	t.Helper()
 	w := NewWorld("eu-west-1", "111122223333", start, DefaultTiming(), 1)
 	w.AddCluster("c1", netip.MustParsePrefix("127.50.2.0/24"))
 	for n := range 2 {
@@ -26,7 +31,7 @@ func worldWith(t testing.TB, spec ServiceSpec) (*World, time.Time) {
 	if err := w.AddService(spec); err != nil {
 		t.Fatal(err)
 	}
-	return w, start
+	return w
 }
 
 func bridgeSpec(desired int) ServiceSpec {

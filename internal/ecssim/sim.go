@@ -27,8 +27,12 @@ func NewAt(f *File, start time.Time) (*Sim, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := Options{Polite: f.Polite, Unthrottled: f.Unlimited, Latency: f.Latency, Seed: f.Seed}
-	return &Sim{World: w, Server: NewServer(w, o), Timeline: f.Timeline, start: start}, nil
+	o := Options{Polite: f.Polite, Unthrottled: f.Unlimited, Latency: f.Latency, Seed: f.Seed, AccessKeys: f.AccessKeys}
+	server := NewServer(w, o)
+	for _, action := range f.Denied {
+		server.Deny(action, true)
+	}
+	return &Sim{World: w, Server: server, Timeline: f.Timeline, start: start}, nil
 }
 
 // Run lets time pass and the timeline happen until the context ends. Said is told each step as it happens; nil for nobody.

@@ -15,6 +15,8 @@ type view struct {
 	pageSize int
 	shuffle  func([]string)
 	missing  bool // nothing asked for is known
+	// elsewhere is a view of another Region, in which the account has nothing.
+	elsewhere bool
 }
 
 // view makes the view of a call. The world is locked by the view's methods.
@@ -75,7 +77,7 @@ func (v *view) clusterOf(text string) (*cluster, error) {
 		name = "default"
 	}
 	c := v.clusters[name]
-	if c == nil || strings.HasPrefix(text, "arn:") && text != v.clusterARN(name) {
+	if c == nil || v.elsewhere || strings.HasPrefix(text, "arn:") && text != v.clusterARN(name) {
 		return nil, clientError("ClusterNotFoundException", "Cluster not found.")
 	}
 	return c, nil

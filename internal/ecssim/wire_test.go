@@ -29,15 +29,7 @@ func (m inMemory) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // clients are the real SDK's, of a server.
-func clients(s *Server) (*ecs.Client, *ec2.Client) {
-	cfg := aws.Config{
-		Region: "eu-west-1", HTTPClient: &http.Client{Transport: inMemory{s}}, RetryMaxAttempts: 1,
-		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-			return aws.Credentials{AccessKeyID: "x", SecretAccessKey: "x"}, nil
-		}),
-	}
-	return ecs.NewFromConfig(cfg), ec2.NewFromConfig(cfg)
-}
+func clients(s *Server) (*ecs.Client, *ec2.Client) { return clientsOf(s, "eu-west-1", "x") }
 
 // code is the code of AWS's error.
 func code(err error) string {
@@ -51,9 +43,8 @@ func code(err error) string {
 // settled is a server of a world of 250 tasks that run.
 func settled(t *testing.T, o Options) (*Server, *ecs.Client, *ec2.Client) {
 	t.Helper()
-	w, start := worldWith(t, bridgeSpec(250))
-	s := NewServer(w, o)
-	now := start.Add(time.Minute)
+	now := time.Now()
+	s := NewServer(worldAt(t, bridgeSpec(250), now.Add(-time.Minute)), o)
 	s.clock = func() time.Time { return now }
 	a, b := clients(s)
 	return s, a, b

@@ -23,15 +23,17 @@ const maxPorts = 100
 
 // File is a world and its timeline, as YAML has it. Durations are written as "1.5s".
 type File struct {
-	Region    string        `yaml:"region"`
-	Account   string        `yaml:"account"`
-	Seed      uint64        `yaml:"seed"`
-	Polite    bool          `yaml:"polite"`
-	Timing    FileTiming    `yaml:"timing"`
-	Clusters  []FileCluster `yaml:"clusters"`
-	Timeline  []FileStep    `yaml:"timeline"`
-	Latency   time.Duration `yaml:"latency"`
-	Unlimited bool          `yaml:"unlimited"`
+	Region     string        `yaml:"region"`
+	Account    string        `yaml:"account"`
+	Seed       uint64        `yaml:"seed"`
+	Polite     bool          `yaml:"polite"`
+	Timing     FileTiming    `yaml:"timing"`
+	Clusters   []FileCluster `yaml:"clusters"`
+	Timeline   []FileStep    `yaml:"timeline"`
+	Latency    time.Duration `yaml:"latency"`
+	Unlimited  bool          `yaml:"unlimited"`
+	AccessKeys []string      `yaml:"access_keys"`
+	Denied     []string      `yaml:"denied"`
 }
 
 // FileTiming is Timing; what is left out has its default.
@@ -151,6 +153,11 @@ func Load(text []byte) (*File, error) {
 	}
 	if _, err := f.World(time.Time{}); err != nil {
 		return nil, fmt.Errorf("the world file is not right: %w", err)
+	}
+	for _, action := range f.Denied {
+		if !isRead(action) {
+			return nil, fmt.Errorf("the world file is not right: denied has %q; there are %v, and all else is denied always", action, reads())
+		}
 	}
 	return &f, f.checkTimeline()
 }

@@ -34,6 +34,7 @@ func TestAWorldFileThatIsWrongSaysWhere(t *testing.T) {
 		"no such action":  {"timeline: [{at: 1s, do: fault, fault: throttle, action: Dance}]", `a fault strikes no action "Dance"`},
 		"not of metadata": {"timeline: [{at: 1s, do: fault, fault: throttle, action: metadata}]", `there is no fault of the metadata endpoint "throttle"`},
 		"back in time":    {"timeline: [{at: 1s, do: fault, fault: throttle, for: -1s}]", "a fault can't last for 0 calls or -1s"},
+		"denied":          {"denied: [ListTasks, StopTask]", `denied has "StopTask"; there are [ListTasks`},
 		"too large":       {strings.Repeat("#", maxWorldFile+1), "more than 4194304 bytes"},
 	}
 	for name, test := range tests {
