@@ -40,6 +40,7 @@ const scripts = "testdata/diagnose"
 //	step DO ECS-CLUSTER/NAME [KEY=VALUE...]
 //	                             a step of a world's timeline happens now: scale, deploy, health …, with its keys
 //	deny ACTION...               takes permissions away, such as ListTasks
+//	allow ACTION...              gives them back
 //	fault KIND [ACTION]          a fault of AWS begins: throttle, expired-token, wrong-type …
 //	heal                         ends all faults
 //	metadata ECS-CLUSTER/NAME    nightjar runs in the oldest running task of that service
@@ -49,11 +50,11 @@ const scripts = "testdata/diagnose"
 //	exits STATUS COMMAND...      runs a command to its end, for stdout and stderr to look at
 //	says FILE                    what it wrote to stdout is the file. In both, columns have any width; a task's ID is TASK-1,
 //	                             TASK-2 … in order of appearance, a deployment's ecs-svc/1, ecs-svc/2 …, a time (with the day,
-//	                             if it isn't today) HH:MM, and each port of the settings its variable. With -update it is
-//	                             written anew
+//	                             if it isn't today) HH:MM, each port of the settings its variable, and the address of the
+//	                             simulated AWS AWS-ENDPOINT. With -update it is written anew
 //
 // A script has the settings of a nightjar without services: an egress port, free ports to listen on, and after world where
-// its AWS is, with credentials.
+// its AWS is, with credentials; and in $NOBODY a port that nobody listens on.
 func TestBrokenWorldsAreExplained(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -66,6 +67,7 @@ func TestBrokenWorldsAreExplained(t *testing.T) {
 			"starting": inScript("FILE", 1, 1, (*script).starting),
 			"step":     inScript("DO ECS-CLUSTER/NAME [KEY=VALUE...]", 2, 9, (*script).step),
 			"deny":     inScript("ACTION...", 1, 5, (*script).deny),
+			"allow":    inScript("ACTION...", 1, 5, (*script).allow),
 			"fault":    inScript("KIND [ACTION]", 1, 2, (*script).fault),
 			"heal":     inScript("", 0, 0, (*script).heal),
 			"metadata": inScript("ECS-CLUSTER/NAME", 1, 1, (*script).metadata),
@@ -105,7 +107,7 @@ func setUpScript(env *testscript.Env) error {
 		return err
 	}
 	env.Values[scriptKey{}] = &script{t: t, origin: origin}
-	ports := freePorts(t, 4)
+	ports := freePorts(t, 5)
 	for _, line := range []string{
 		"GORACE=atexit_sleep_ms=0", "HOME=" + env.WorkDir, "TZ=UTC",
 		"AWS_ACCESS_KEY_ID=AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMIexample", "AWS_SESSION_TOKEN=session-token-example",
@@ -113,6 +115,7 @@ func setUpScript(env *testscript.Env) error {
 		"NIGHTJAR_AWS_RATE=200", "NIGHTJAR_AWS_BURST=200",
 		"EGRESS_LISTEN_PORT=" + ports[0], "NIGHTJAR_XDS_LISTEN=127.0.0.1:" + ports[1],
 		"NIGHTJAR_ADMIN_LISTEN=127.0.0.1:" + ports[2], "ENVOY_ADMIN_PORT=" + ports[3],
+		"NOBODY=" + ports[4],
 	} {
 		name, value, _ := strings.Cut(line, "=")
 		env.Setenv(name, value)
@@ -182,6 +185,8 @@ func (s *script) step(args []string) {
 			step.Name = value
 		case "health":
 			step.Health = value
+		case "status":
+			step.Status = value
 		default:
 			s.Fatalf("a step has no %s", key)
 		}
@@ -189,14 +194,17 @@ func (s *script) step(args []string) {
 	s.Check(s.sim.Do(step))
 }
 
-func (s *script) deny(args []string) {
-	for _, action := range args {
+func (s *script) deny(args []string)  { s.permit(args, false) }
+func (s *script) allow(args []string) { s.permit(args, true) }
+
+func (s *script) permit(actions []string, allowed bool) {
+	for _, action := range actions {
 		if !slices.Contains([]string{
 			"ListTasks", "DescribeTasks", "DescribeServices", "DescribeContainerInstances", "DescribeInstances",
 		}, action) {
 			s.Fatalf("nightjar needs no permission for %s", action)
 		}
-		s.sim.Server.Deny(action, true)
+		s.sim.Server.Deny(action, !allowed)
 	}
 }
 
@@ -299,7 +307,7 @@ func (s *script) says(args []string) {
 			got = regexp.MustCompile(`\b(127\.0\.0\.1|0\.0\.0\.0):`+port+`\b`).ReplaceAllString(got, "$1:"+variable)
 		}
 	}
-	got = plain(got)
+	got = plain(strings.ReplaceAll(got, strings.TrimPrefix(s.api, "http://"), "AWS-ENDPOINT"))
 	diff := cmp.Diff(strings.Split(plain(s.ReadFile(args[0])), "\n"), strings.Split(got, "\n"))
 	switch {
 	case diff == "":
@@ -332,12 +340,12 @@ func plain(text string) string {
 	return strings.TrimSpace(text)
 }
 
-// aligned is a plain text with the columns of its tables in line: those of four and more.
+// aligned is a plain text with the columns of its tables in line: those of three and more.
 func aligned(text string) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for line := range strings.Lines(text) {
-		if strings.Count(strings.TrimSpace(line), "  ") >= 3 {
+		if strings.Count(strings.TrimSpace(line), "  ") >= 2 {
 			line = "  " + strings.ReplaceAll(strings.TrimPrefix(line, "  "), "  ", "\t")
 		}
 		_, _ = w.Write([]byte(line))

@@ -81,7 +81,10 @@ func explain(permission, what string, err error) error {
 func withoutAnswer(err error) error {
 	var dns *net.DNSError
 	var network *net.OpError
+	var other stranger
 	switch {
+	case errors.As(err, &other):
+		return other
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("no answer in time: %w", err)
 	case errors.As(err, &dns):

@@ -24,8 +24,7 @@ type Instance struct {
 }
 
 // address is where a container port of a task can be reached. It is the only place that knows network modes. The
-// container may be "" where the port alone decides (awsvpc and host mode). An error says why there is no address, and
-// whether there may be one later ("yet").
+// container may be "" where the port alone decides (awsvpc and host mode). An error says why there is no address.
 func address(t Task, container string, port uint16, instance *Instance) (netip.AddrPort, error) {
 	if isAWSVPC(t) {
 		host, err := interfaceAddr(t, container)
@@ -96,7 +95,7 @@ func parseHost(text string) (netip.Addr, bool) {
 func instanceAddr(i *Instance) (netip.Addr, error) {
 	switch {
 	case i == nil:
-		return netip.Addr{}, errors.New("AWS does not know its container instance yet")
+		return netip.Addr{}, errors.New("AWS does not know its container instance: it is new, or gone")
 	case i.Address != "":
 		host, ok := parseHost(i.Address)
 		if !ok {
@@ -106,13 +105,13 @@ func instanceAddr(i *Instance) (netip.Addr, error) {
 		return host, nil
 	case strings.HasPrefix(i.ID, "mi-"):
 		return netip.Addr{}, doubt(fmt.Sprintf("its container instance %s is outside of AWS, and lacks the attribute %s with its IP address: "+
-			"set it through ECS_INSTANCE_ATTRIBUTES of the ECS agent", i.ID, addressAttribute))
+			"give its ECS agent ECS_INSTANCE_ATTRIBUTES={\"%[2]s\": \"ADDRESS\"}", i.ID, addressAttribute))
 	case i.Private.IPv4.IsValid():
 		return i.Private.IPv4, nil
 	case i.Private.IPv6.IsValid():
 		return i.Private.IPv6, nil
 	default:
-		return netip.Addr{}, fmt.Errorf("EC2 tells no private address of its instance %s yet", i.ID)
+		return netip.Addr{}, fmt.Errorf("EC2 tells no private address of its instance %s: it is new, or gone", i.ID)
 	}
 }
 

@@ -53,7 +53,7 @@ func TestAddressesInEveryNetworkMode(t *testing.T) {
 		"bridge, inside a range":              {shape["bridge_ec2_port_range"], "web", 9004, ec2, "10.0.0.7:49157"},
 		"bridge, last of a range":             {shape["bridge_ec2_port_range"], "web", 9010, ec2, "10.0.0.7:49163"},
 		"bridge, beyond a range":              {shape["bridge_ec2_port_range"], "web", 9011, ec2, "no binding publishes"},
-		"bridge, instance not known":          {shape["bridge_ec2_tcp_udp_two_containers"], "web", 8080, nil, "AWS does not know its container instance yet"},
+		"bridge, instance not known":          {shape["bridge_ec2_tcp_udp_two_containers"], "web", 8080, nil, "AWS does not know its container instance: it is new, or gone"},
 		"bridge, instance without address":    {shape["bridge_ec2_tcp_udp_two_containers"], "web", 8080, &Instance{ID: "i-2"}, "no private address of its instance i-2"},
 		"ECS Anywhere":                        {shape["bridge_external_anywhere"], "web", 8080, anywhere, "192.0.2.17:32770"},
 		"ECS Anywhere without the attribute":  {shape["bridge_external_anywhere"], "web", 8080, &Instance{ID: "mi-1"}, "lacks the attribute nightjar.address"},

@@ -98,6 +98,9 @@ func judge(ref mesh.ServiceRef, g gathered, t Task) (candidate, *refusal) {
 		return candidate{}, &refusal{reason: reason, since: since(t)}
 	}
 	target, d := resolve(ref, g.service, t)
+	if c := absent(ref, t); d != "" && c != nil {
+		return candidate{}, &refusal{reason: idle(*c)}
+	}
 	if d != "" {
 		return candidate{}, &refusal{reason: string(d), doubt: true}
 	}
@@ -117,6 +120,17 @@ func judge(ref mesh.ServiceRef, g gathered, t Task) (candidate, *refusal) {
 		Addr: at, Task: taskID(t.ARN), Health: health(t, container), Container: target.Container, Port: target.Port, Zone: t.Zone,
 		Deployment: t.StartedBy, Revision: taskID(t.TaskDefinition), Since: since(t),
 	}}, nil
+}
+
+// absent is a container that may settle a doubt once it runs, as its ports are known only then: the one that is set, else
+// one that hasn't been started. Nil where there is none.
+func absent(ref mesh.ServiceRef, t Task) *Container {
+	for i, c := range t.Containers {
+		if c.Name == ref.Container && c.LastStatus != running || ref.Container == "" && (c.LastStatus == "PENDING" || c.LastStatus == "CREATED") {
+			return &t.Containers[i]
+		}
+	}
+	return nil
 }
 
 // idle says why a container of a running task doesn't run.
@@ -144,8 +158,8 @@ func take(s *mesh.Service, candidates []candidate) {
 	for _, c := range candidates {
 		e := c.endpoint
 		if newer, taken := owner[e.Addr]; taken {
-			s.Excluded = append(s.Excluded, excluded(c.task, refusal{reason: fmt.Sprintf(
-				"the newer task %s has its address %s: a host port is used again once a task has ended", newer, e.Addr)}))
+			s.Excluded = append(s.Excluded, excluded(c.task, refusal{reason: fmt.Sprintf("the newer task %s has its address %s: "+
+				"a host port is used again after its task, and in host mode tasks of one instance collide", newer, e.Addr)}))
 			continue
 		}
 		owner[e.Addr] = e.Task

@@ -114,8 +114,8 @@ func TestWhichTasksServe(t *testing.T) {
 			tasks: []Task{with(func(t *Task) { t.ContainerInstance = "anywhere" }), other},
 			want: []string{
 				"10.0.0.7:32769",
-				"problem: its container instance mi-1 is outside of AWS, and lacks the attribute nightjar.address with its IP address: set it through ECS_INSTANCE_ATTRIBUTES of the ECS agent",
-				"t1: its container instance mi-1 is outside of AWS, and lacks the attribute nightjar.address with its IP address: set it through ECS_INSTANCE_ATTRIBUTES of the ECS agent",
+				"problem: its container instance mi-1 is outside of AWS, and lacks the attribute nightjar.address with its IP address: give its ECS agent ECS_INSTANCE_ATTRIBUTES={\"nightjar.address\": \"ADDRESS\"}",
+				"t1: its container instance mi-1 is outside of AWS, and lacks the attribute nightjar.address with its IP address: give its ECS agent ECS_INSTANCE_ATTRIBUTES={\"nightjar.address\": \"ADDRESS\"}",
 			},
 		},
 		"unhealthy beside healthy": {
@@ -138,11 +138,11 @@ func TestWhichTasksServe(t *testing.T) {
 		},
 		"a host port has one owner, the newest": {
 			tasks: []Task{with(func(t *Task) { t.CreatedAt = time.Unix(2, 0) }), changed(bridgeTask("t0", 32768), func(t *Task) { t.CreatedAt = time.Unix(1, 0) })},
-			want:  []string{"10.0.0.7:32768", "t0: the newer task t1 has its address 10.0.0.7:32768: a host port is used again once a task has ended"},
+			want:  []string{"10.0.0.7:32768", "t0: the newer task t1 has its address 10.0.0.7:32768: a host port is used again after its task, and in host mode tasks of one instance collide"},
 		},
 		"no address yet": {
 			tasks: []Task{with(func(t *Task) { t.ContainerInstance = "unknown" })},
-			want:  []string{"t1: AWS does not know its container instance yet"},
+			want:  []string{"t1: AWS does not know its container instance: it is new, or gone"},
 		},
 	}
 	for name, test := range tests {
@@ -170,6 +170,8 @@ func TestContainerAndPortAreFound(t *testing.T) {
 		}
 	})
 	waiting := changed(pair, func(t *Task) { t.Containers[0].LastStatus, t.Containers[0].Bindings = "PENDING", nil })
+	unstarted := changed(bridgeTask("t1", 1), func(t *Task) { t.Containers[0].LastStatus, t.Containers[0].Bindings = "PENDING", nil })
+	ended := changed(pair, func(t *Task) { t.Containers[1].LastStatus = "STOPPED" })
 	sidecars := awsvpcTask("t1", "10.0.1.5", "app", "envoy", "nightjar")
 	host := changed(bridgeTask("t1", 1), func(t *Task) { t.Containers[0].Bindings = nil })
 	tests := map[string]struct {
@@ -188,6 +190,8 @@ func TestContainerAndPortAreFound(t *testing.T) {
 		"settled by both":               {ref("basket", 8080), Service{}, twice, "10.0.0.7:32769"},
 		"both, and the port is wrong":   {ref("web", 32768), Service{}, pair, "problem: the container web does not publish the container port 32768; the task publishes basket:9090, web:8080: change SERVICE_PORT_2 (it is never the host port), or the task definition"},
 		"both, not publishing yet":      {ref("web", 81), Service{}, waiting, "t1: its container web is PENDING: it waits for its image, or for another container (dependsOn)"},
+		"no doubt before it starts":     {ref("", 0), Service{}, unstarted, "t1: its container web is PENDING: it waits for its image, or for another container (dependsOn)"},
+		"doubt though one has ended":    {ref("", 81), Service{}, ended, "problem: no container publishes the container port 81"},
 		"both, in host mode":            {ref("web", 81), Service{}, host, "10.0.0.7:81"},
 		"by a target group":             {ref("", 0), Service{Targets: []Target{{"basket", 9090}}}, pair, "10.0.0.7:32769"},
 		"two target groups":             {ref("", 0), Service{Targets: []Target{{"basket", 9090}, {"web", 8080}}}, pair, "problem: its target groups or registries name several container ports: basket:9090, web:8080; set SERVICE_CONTAINER_2 or SERVICE_PORT_2"},

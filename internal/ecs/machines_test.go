@@ -76,7 +76,7 @@ func TestAMachineThatAWSDoesNotKnowYetIsAskedForAgain(t *testing.T) {
 		f.add("c1", "a", bridgeTask("a1", 32768))
 		inv := NewInventory(f)
 		got := read(t, inv, refTo("c1", "a"))[0]
-		if len(got.Excluded) != 1 || got.Excluded[0].Reason != "AWS does not know its container instance yet" {
+		if len(got.Excluded) != 1 || got.Excluded[0].Reason != "AWS does not know its container instance: it is new, or gone" {
 			t.Fatalf("%+v", got)
 		}
 		f.change(func() { f.instances = known })

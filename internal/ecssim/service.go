@@ -65,6 +65,8 @@ type ServiceSpec struct {
 	LoadBalancers, Registries []Target
 	// Controller is ECS, CODE_DEPLOY or EXTERNAL; "" is ECS.
 	Controller string
+	// NoPrimary leaves the first task set ACTIVE, as UpdateServicePrimaryTaskSet wasn't called yet.
+	NoPrimary bool
 	// Overlap is how long old tasks serve on beside new ones that are RUNNING, in a deployment.
 	Overlap time.Duration
 	// CapacityProvider makes the service's launchType absent, as with a capacity-provider strategy.
@@ -122,6 +124,9 @@ func (w *World) AddService(spec ServiceSpec) error {
 	s.def.Revision = max(1, s.def.Revision)
 	c.services[spec.Name] = s
 	w.newDeployment(s)
+	if spec.NoPrimary {
+		s.deployments[0].status = "ACTIVE"
+	}
 	w.reconcile(s)
 	return nil
 }

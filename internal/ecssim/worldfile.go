@@ -75,6 +75,7 @@ type FileService struct {
 	LoadBalancers    []FileTarget    `yaml:"load_balancers"`
 	Registries       []FileTarget    `yaml:"registries"`
 	Controller       string          `yaml:"controller"`
+	NoPrimary        bool            `yaml:"no_primary"`
 	CapacityProvider string          `yaml:"capacity_provider"`
 	Overlap          time.Duration   `yaml:"overlap"`
 	HostBindings     bool            `yaml:"host_bindings"`
@@ -291,7 +292,8 @@ func (s FileService) add(w *World, clusterName string) error {
 	}
 	return w.AddService(ServiceSpec{
 		Cluster: clusterName, Name: s.Name, Desired: s.Desired, Definition: def, LoadBalancers: targets(s.LoadBalancers),
-		Registries: targets(s.Registries), Controller: s.Controller, Overlap: s.Overlap, CapacityProvider: s.CapacityProvider,
+		Registries: targets(s.Registries), Controller: s.Controller, NoPrimary: s.NoPrimary, Overlap: s.Overlap,
+		CapacityProvider: s.CapacityProvider,
 	})
 }
 

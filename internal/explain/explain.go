@@ -43,7 +43,7 @@ func Text(w World) (string, error) {
 		}
 		b.WriteString("\n")
 		if r.Err == nil && len(r.Service.Endpoints)+len(r.Service.Excluded) > 0 {
-			table(&b, tasks(w, r.Service))
+			table(&b, tasks(w, r))
 			b.WriteString("\n")
 		}
 	}
@@ -72,6 +72,10 @@ func headline(r mesh.Reading) string {
 	s := r.Service
 	targets, all := len(s.Endpoints), len(s.Endpoints)+len(s.Excluded)
 	switch {
+	case r.Ref.Own && targets > 0:
+		return "a container of the own task, a target"
+	case r.Ref.Own:
+		return "a container of the own task, no target"
 	case s.State != mesh.Active:
 		return s.State.String()
 	case all == 0:
@@ -82,6 +86,8 @@ func headline(r mesh.Reading) string {
 		return "active; its only task is no target"
 	case targets == all:
 		return fmt.Sprintf("active; all %d tasks are targets", all)
+	case targets == 1:
+		return fmt.Sprintf("active; 1 of %d tasks is a target", all)
 	case targets == 0:
 		return fmt.Sprintf("active; none of %d tasks is a target", all)
 	default:
@@ -111,7 +117,7 @@ func troubles(r mesh.Reading) []string {
 		return []string{"error: " + r.Err.Error()}
 	case r.Service.Problem != "":
 		return []string{"problem: " + r.Service.Problem}
-	case len(r.Service.Endpoints) > 0 && allUnhealthy(r.Service):
+	case len(r.Service.Endpoints) > 0 && !r.Ref.Own && allUnhealthy(r.Service):
 		return []string{"all its targets are UNHEALTHY: they serve rather than none"}
 	}
 	return nil
@@ -122,11 +128,12 @@ func allUnhealthy(s *mesh.Service) bool {
 }
 
 // tasks has a row a task below its head, targets first.
-func tasks(w World, s *mesh.Service) [][]string {
+func tasks(w World, r mesh.Reading) [][]string {
+	s := r.Service
 	rows := [][]string{{"TASK", "TARGET", "ADDRESS", "ZONE", "HEALTH", "REVISION", "DEPLOYMENT", "SINCE", "WHY"}}
 	for _, e := range s.Endpoints {
 		rows = append(rows, []string{
-			e.Task, "yes", e.Addr.String(), e.Zone, e.Health.String(), e.Revision, e.Deployment, since(e.Since, w.Now), why(e),
+			e.Task, "yes", e.Addr.String(), e.Zone, e.Health.String(), e.Revision, e.Deployment, since(e.Since, w.Now), why(r.Ref, e),
 		})
 	}
 	for _, e := range s.Excluded {
@@ -134,24 +141,35 @@ func tasks(w World, s *mesh.Service) [][]string {
 		if at.IsZero() {
 			at = w.Seen[Sight{s.Name, e.Task, e.Reason}]
 		}
-		rows = append(rows, []string{e.Task, "no", "", e.Zone, "", e.Revision, e.Deployment, since(at, w.Now), e.Reason})
+		reason := e.Reason
+		if reason == s.Problem {
+			reason = "the problem above"
+		}
+		rows = append(rows, []string{e.Task, "no", "", e.Zone, "", e.Revision, e.Deployment, since(at, w.Now), reason})
 	}
 	return rows
 }
 
 // why says why a task is a target.
-func why(e mesh.Endpoint) string {
-	container := fmt.Sprintf("container %s:%d", e.Container, e.Port)
+func why(ref mesh.ServiceRef, e mesh.Endpoint) string {
+	text := fmt.Sprintf("container %s:%d", e.Container, e.Port)
 	if e.Container == "" {
-		container = fmt.Sprintf("container port %d", e.Port)
+		text = fmt.Sprintf("container port %d", e.Port)
 	}
-	switch e.Health {
-	case mesh.Healthy:
-		return "RUNNING, " + container + " HEALTHY"
-	case mesh.Unhealthy:
-		return "RUNNING, " + container + " UNHEALTHY as all are"
+	if !ref.Own {
+		text = "RUNNING, " + text
+	}
+	switch {
+	case e.Health == mesh.Healthy:
+		return text + " HEALTHY"
+	case e.Health == mesh.Unhealthy && ref.Own:
+		return text + " UNHEALTHY; there is no other"
+	case e.Health == mesh.Unhealthy:
+		return text + " UNHEALTHY, as all are"
+	case ref.Own:
+		return text + ", no health check or no result yet; Envoy checks its port"
 	default:
-		return "RUNNING, " + container + ", no health check or no result yet"
+		return text + ", no health check or no result yet"
 	}
 }
 

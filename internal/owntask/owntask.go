@@ -43,7 +43,9 @@ func (r *Reader) Read(ctx context.Context, refs []mesh.ServiceRef) []mesh.Readin
 func (r *Reader) service(ctx context.Context, ref mesh.ServiceRef, task *taskmeta.Task) *mesh.Service {
 	s := &mesh.Service{Name: ref.Name(), State: mesh.Active}
 	exclude := func(reason string) *mesh.Service {
-		s.Excluded = []mesh.Excluded{{Task: task.ID(), Reason: reason}}
+		s.Excluded = []mesh.Excluded{{
+			Task: task.ID(), Reason: reason, Zone: task.AvailabilityZone, Revision: task.Family + ":" + task.Revision,
+		}}
 		return s
 	}
 	container, created := task.Container(ref.Container)
