@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/groboclown/nightjar-mesh/internal/admin"
@@ -53,10 +55,16 @@ func explainAll(ctx context.Context, c *call) error {
 	return nil
 }
 
+// seenPatience bounds the question to a running nightjar, which answers from memory.
+const seenPatience = 2 * time.Second
+
 // seen is since when a nightjar that runs at an address sees tasks excluded; empty where none answers.
 func seen(ctx context.Context, at config.Address) map[explain.Sight]time.Time {
+	ctx, cancel := context.WithTimeout(ctx, seenPatience)
+	defer cancel()
 	var report admin.Report
-	if err := askAdmin(ctx, at, "/api/status", &report); err != nil {
+	status, answer, err := askNightjar(ctx, at, "/api/status", maxStatus)
+	if err != nil || status != http.StatusOK || json.Unmarshal(answer, &report) != nil {
 		return nil
 	}
 	since := map[explain.Sight]time.Time{}
