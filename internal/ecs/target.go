@@ -77,12 +77,11 @@ func publishedTargets(ref mesh.ServiceRef, t Task) []Target {
 	return distinct(found)
 }
 
-// closed is the doubt about a container and port that both are set: the container runs, and the port isn't published though
-// the task publishes ports, as in bridge mode.
+// closed is the doubt about a container and port that both are set: the port isn't published though the task publishes ports,
+// as in bridge mode.
 func closed(ref mesh.ServiceRef, t Task) doubt {
 	all := publishedTargets(mesh.ServiceRef{}, t)
-	c := containerOf(t, ref.Container)
-	if len(all) == 0 || isAWSVPC(t) || c.LastStatus != running || len(publishedTargets(ref, t)) > 0 {
+	if len(all) == 0 || len(publishedTargets(ref, t)) > 0 {
 		return ""
 	}
 	return doubt(fmt.Sprintf("the container %s does not publish the container port %d; the task publishes %s: change %s (it is never the "+

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -113,5 +114,40 @@ func TestAServicesNameComesFromSettingsAlone(t *testing.T) {
 		if got := ref.Name(); got != want {
 			t.Errorf("%+v: %q, want %q", ref, got, want)
 		}
+	}
+}
+
+// Since when a task is excluded may be known to one and not to the other.
+func TestServicesAreEqualThatSayTheSame(t *testing.T) {
+	service := func(how func(*Service)) *Service {
+		s := &Service{
+			Name: "c1/web", State: Active, Endpoints: []Endpoint{{Task: "t1", Since: time.Unix(1, 0)}},
+			Excluded: []Excluded{{Task: "t2", Reason: "it is PENDING"}},
+		}
+		how(s)
+		return s
+	}
+	tests := map[string]struct {
+		how   func(*Service)
+		equal bool
+	}{
+		"the same":                {func(*Service) {}, true},
+		"excluded since":          {func(s *Service) { s.Excluded[0].Since = time.Unix(1, 0) }, true},
+		"another name":            {func(s *Service) { s.Name = "c1/api" }, false},
+		"another state":           {func(s *Service) { s.State = Inactive }, false},
+		"a problem":               {func(s *Service) { s.Problem = "two containers" }, false},
+		"a reason to be empty":    {func(s *Service) { s.Empty = "its desired count is 0" }, false},
+		"another task":            {func(s *Service) { s.Endpoints[0].Task = "t3" }, false},
+		"an endpoint since":       {func(s *Service) { s.Endpoints[0].Since = time.Unix(2, 0) }, false},
+		"another task excluded":   {func(s *Service) { s.Excluded[0].Task = "t3" }, false},
+		"another reason":          {func(s *Service) { s.Excluded[0].Reason = "it is to stop" }, false},
+		"one more that is no one": {func(s *Service) { s.Excluded = append(s.Excluded, Excluded{}) }, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := service(func(*Service) {}).Equal(service(test.how)); got != test.equal {
+				t.Fatalf("equal: %t, want %t", got, test.equal)
+			}
+		})
 	}
 }
