@@ -76,7 +76,7 @@ func TestThePageFindsAServiceByAllThatItShowsOfIt(t *testing.T) {
 	if page := pageFor(t, k, url.Values{"service": {"c1/s007"}}); !strings.Contains(page, "One of 300 services.") || !strings.Contains(page, "task007") || strings.Contains(page, "task008") {
 		t.Errorf("%.3000s", page)
 	}
-	for query, want := range map[string]string{"q=nothing": "None of 300 services match.", "service=nothing": "There is no service nothing.", "page=99": "page 3 of 3", "page=-1": "page 1 of 3", "page=2": "101 to 200 here"} {
+	for query, want := range map[string]string{"q=nothing": "None of 300 services match.", "service=nothing": "There is no service nothing.", "page=99": "page 6 of 6", "page=-1": "page 1 of 6", "page=2": "51 to 100 here"} {
 		values, _ := url.ParseQuery(query)
 		if page := pageFor(t, k, values); !strings.Contains(page, want) {
 			t.Errorf("%s: no %q on\n%.3000s", query, want, page)
@@ -97,13 +97,13 @@ func TestThePageIsBoundedWhateverThereIs(t *testing.T) {
 		k.nodes = append(k.nodes, k.nodes[0])
 	}
 	_, body := get(t, serverOf(k), "/?q=c")
-	for part, want := range map[string]int{"<details": maxServices, `class="tasks"`: 4, "<li>": maxEnvoys} {
+	for part, want := range map[string]int{"<details": maxServices, `class="tasks"`: 2, "<li>": maxEnvoys} {
 		if n := strings.Count(body, part); n != want {
 			t.Errorf("%d of %s, want %d", n, part, want)
 		}
 	}
-	if text := visible(body); len(body) > 400<<10 || !strings.Contains(text, "and 985 more") || !strings.Contains(text, "101 tasks: show them") ||
-		!strings.Contains(text, "and 800 more: narrow with Find") {
+	if text := visible(body); len(body) > 200<<10 || !strings.Contains(text, "and 985 more") || !strings.Contains(text, "101 tasks: show them") ||
+		!strings.Contains(text, "and 900 more: narrow with Find") {
 		t.Errorf("%d bytes:\n%.2000s", len(body), text)
 	}
 }

@@ -17,10 +17,10 @@ import (
 const (
 	maxFindings   = 15
 	maxNamed      = 5    // services that a finding names
-	maxServices   = 100  // on one page
-	maxTasks      = 400  // on one page, in the order of its services
+	maxServices   = 50   // on one page
+	maxTasks      = 200  // on one page, in the order of its services
 	maxTasksOfOne = 2000 // where one service is asked for
-	maxRoutes     = 200
+	maxRoutes     = 100
 	maxPaths      = 20 // beside a service
 	maxEnvoys     = 50
 	maxText       = 200 // bytes that are searched for
@@ -364,6 +364,8 @@ func (v *pageView) routes(matched []Service) {
 				at.Routes = append(at.Routes, routeView{r, r.shareWords()})
 			}
 		}
-		v.Listeners = append(v.Listeners, at)
+		if len(at.Routes) > 0 || !v.Query.Filtered() {
+			v.Listeners = append(v.Listeners, at)
+		}
 	}
 }

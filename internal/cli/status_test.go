@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,12 +22,22 @@ import (
 
 // telling is a running nightjar with a service whose problem can be set.
 type telling struct {
+	mu      sync.Mutex
 	problem string
 	err     error
 	asked   int
 }
 
+// now sets what it says from now on.
+func (n *telling) now(problem string, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.problem, n.err = problem, err
+}
+
 func (n *telling) ask(context.Context) ([]byte, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	n.asked++
 	if n.err != nil {
 		return nil, n.err
@@ -66,11 +77,11 @@ func TestStatusInAPipeIsPrintedAgainOnlyWhenSomethingChanged(t *testing.T) {
 	n := &telling{}
 	out, errs := watching(t, n, (*statusShow).follow, func() {
 		rounds(10)
-		n.problem = "set SERVICE_PORT_1"
+		n.now("set SERVICE_PORT_1", nil)
 		rounds(10)
-		n.err = errors.New("connection refused")
+		n.now("", errors.New("connection refused"))
 		rounds(10)
-		n.err = nil
+		n.now("set SERVICE_PORT_1", nil)
 		rounds(10)
 	})
 	if printed := strings.Count(out, "nightjar is ready"); printed != 3 || n.asked != 41 {
@@ -88,7 +99,7 @@ func TestStatusOnATerminalIsRedrawnAndLeavesTheScreenAsItWas(t *testing.T) {
 		return s.redraw(ctx, func() (int, int) { return 12, 80 })
 	}, func() {
 		rounds(1)
-		n.err = errors.New("connection refused")
+		n.now("", errors.New("connection refused"))
 		rounds(1)
 	})
 	frames := strings.Split(out, "\x1b[H")
