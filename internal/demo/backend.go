@@ -10,6 +10,9 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"golang.org/x/net/websocket"
+	"google.golang.org/grpc"
 )
 
 // Identity says who answers.
@@ -33,14 +36,16 @@ type Answer struct {
 	Headers http.Header `json:"headers"`
 }
 
-// Backend is a real HTTP server that stands for a container.
+// Backend is a real server that stands for a container: HTTP/1.1 and HTTP/2, gRPC and websockets on one port.
 type Backend struct {
 	server   *http.Server
+	grpc     *grpc.Server
 	listener net.Listener
 	done     chan struct{}
 
-	mu    sync.Mutex
-	conns map[net.Conn]struct{}
+	mu      sync.Mutex
+	conns   map[net.Conn]struct{}
+	sockets map[*websocket.Conn]net.Conn
 	// broken are the requests whose connection was broken.
 	broken map[string]bool
 }
@@ -52,7 +57,10 @@ func StartBackend(who Identity, at netip.AddrPort) (*Backend, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the backend of %s, task %s: %w", who.Service, who.Task, err)
 	}
-	b := &Backend{listener: l, done: make(chan struct{}), conns: map[net.Conn]struct{}{}, broken: map[string]bool{}}
+	b := &Backend{
+		listener: l, done: make(chan struct{}), grpc: newEchoServer(who),
+		conns: map[net.Conn]struct{}{}, sockets: map[*websocket.Conn]net.Conn{}, broken: map[string]bool{},
+	}
 	both := &http.Protocols{}
 	both.SetHTTP1(true)
 	both.SetUnencryptedHTTP2(true)
@@ -61,6 +69,7 @@ func StartBackend(who Identity, at netip.AddrPort) (*Backend, error) {
 		Protocols:         both,
 		ReadHeaderTimeout: 10 * time.Second,
 		ConnState:         b.track,
+		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
 	}
 	go func() {
 		defer close(b.done)
@@ -75,6 +84,10 @@ const maxSleep = 10 * time.Second
 // answer says who answers. The query may ask for a slow answer (sleep=2s), or once for each value for a connection that
 // breaks instead (break=x), to see what Envoy makes of it.
 func (b *Backend) answer(who Identity, w http.ResponseWriter, r *http.Request) {
+	if isGRPC(r) {
+		b.grpc.ServeHTTP(w, r)
+		return
+	}
 	query := r.URL.Query()
 	if d, err := time.ParseDuration(query.Get("sleep")); err == nil {
 		select {
@@ -86,10 +99,13 @@ func (b *Backend) answer(who Identity, w http.ResponseWriter, r *http.Request) {
 	if name := query.Get("break"); name != "" && b.first(name) {
 		panic(http.ErrAbortHandler)
 	}
+	answer := Answer{Identity: who, Method: r.Method, Protocol: r.Proto, Target: r.RequestURI, Headers: r.Header}
+	if isWebsocket(r) {
+		b.echoSocket(answer, w, r)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(Answer{ // the client went away: nobody is left to tell
-		Identity: who, Method: r.Method, Protocol: r.Proto, Target: r.RequestURI, Headers: r.Header,
-	})
+	_ = json.NewEncoder(w).Encode(answer) // the client went away: nobody is left to tell
 }
 
 // first tells whether a name is seen for the first time.
@@ -119,12 +135,15 @@ func (b *Backend) refuse() { _ = b.listener.Close() }
 // Stop ends it as a well-behaved app does at SIGTERM: the port closes, requests in flight end, at most until the context
 // does.
 func (b *Backend) Stop(ctx context.Context) error {
+	b.closeSockets(true)
 	err := b.server.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		b.Kill()
 		return nil
 	}
 	<-b.done
+	b.closeSockets(true) // those that began meanwhile
+	b.grpc.Stop()
 	return err
 }
 
@@ -132,11 +151,11 @@ func (b *Backend) Stop(ctx context.Context) error {
 func (b *Backend) Kill() {
 	b.mu.Lock()
 	for c := range b.conns {
-		if tcp, ok := c.(*net.TCPConn); ok {
-			_ = tcp.SetLinger(0) // close with RST, as the kernel does for a killed process with unread data
-		}
+		reset(c)
 	}
 	b.mu.Unlock()
+	b.closeSockets(false)
 	_ = b.server.Close()
 	<-b.done
+	b.grpc.Stop()
 }

@@ -1,0 +1,179 @@
+package demo
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/structpb"
+)
+
+// The methods of a backend's gRPC service, which has any name: what they are called with and answer are structs, of
+// EchoRequest and EchoAnswer.
+const (
+	EchoUnary        = "Unary"
+	EchoServerStream = "ServerStream"
+	EchoClientStream = "ClientStream"
+	EchoBidiStream   = "BidiStream"
+)
+
+// maxCount bounds the messages that a request may ask for.
+const maxCount = 1000
+
+// EchoRequest is a message to a backend's gRPC service.
+type EchoRequest struct {
+	Message string `json:"message,omitempty"`
+	// Sleep is how long it waits before it answers, as "2s".
+	Sleep string `json:"sleep,omitempty"`
+	// Count is how many answers a server stream has; 0 is one.
+	Count int `json:"count,omitempty"`
+	// Code is the status with which the call ends instead of an answer.
+	Code codes.Code `json:"code,omitempty"`
+}
+
+// EchoAnswer is a message of a backend's gRPC service: who answers, and what was said.
+type EchoAnswer struct {
+	Answer
+	Message string `json:"message"`
+	// Number counts the answers of a stream from 1; of a client stream, the messages that came.
+	Number int `json:"number"`
+}
+
+// Struct is the message on the wire.
+func (r EchoRequest) Struct() (*structpb.Struct, error) { return toStruct(r) }
+
+// ReadEcho reads an answer from the wire.
+func ReadEcho(from *structpb.Struct) (EchoAnswer, error) {
+	var a EchoAnswer
+	err := fromStruct(from, &a)
+	return a, err
+}
+
+func toStruct(value any) (*structpb.Struct, error) {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return nil, err
+	}
+	out := &structpb.Struct{}
+	return out, protojson.Unmarshal(text, out)
+}
+
+func fromStruct(from *structpb.Struct, value any) error {
+	text, err := protojson.Marshal(from)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, value)
+}
+
+// newEchoServer makes the gRPC service of a backend. It has no generated code: any method of any service is taken by its
+// last name, so that services of several names can be told apart by their path.
+func newEchoServer(who Identity) *grpc.Server {
+	return grpc.NewServer(grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
+		e := &echo{who: who, stream: stream}
+		e.method, _ = grpc.MethodFromServerStream(stream)
+		return e.serve()
+	}))
+}
+
+// isGRPC tells whether a request is a gRPC call.
+func isGRPC(r *http.Request) bool {
+	return r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc")
+}
+
+// echo is one call.
+type echo struct {
+	who    Identity
+	method string
+	stream grpc.ServerStream
+}
+
+func (e *echo) serve() error {
+	switch name := e.method[strings.LastIndex(e.method, "/")+1:]; name {
+	case EchoUnary, EchoServerStream:
+		in, err := e.receive()
+		if err != nil {
+			return err
+		}
+		count := 1
+		if name == EchoServerStream {
+			count = min(max(1, in.Count), maxCount)
+		}
+		for n := range count {
+			if err := e.answer(in, n+1); err != nil {
+				return err
+			}
+		}
+		return nil
+	case EchoClientStream, EchoBidiStream:
+		return e.serveStream(name == EchoBidiStream)
+	default:
+		return status.Errorf(codes.Unimplemented, "the demo has no method %.100q", name)
+	}
+}
+
+// serveStream takes messages until the client ends its side, and answers each of them, or all with one.
+func (e *echo) serveStream(each bool) error {
+	var last EchoRequest
+	for n := 1; ; n++ {
+		in, err := e.receive()
+		switch {
+		case errors.Is(err, io.EOF) && each:
+			return nil
+		case errors.Is(err, io.EOF):
+			return e.answer(last, n-1)
+		case err != nil:
+			return err
+		}
+		if last = in; each {
+			if err := e.answer(in, n); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (e *echo) receive() (in EchoRequest, err error) {
+	message := &structpb.Struct{}
+	if err = e.stream.RecvMsg(message); err != nil {
+		return in, err
+	}
+	if err := fromStruct(message, &in); err != nil {
+		return in, status.Errorf(codes.InvalidArgument, "the message is none of the demo's: %v", err)
+	}
+	return in, nil
+}
+
+// answer answers as the request wants it: late, or not at all.
+func (e *echo) answer(to EchoRequest, number int) error {
+	if d, err := time.ParseDuration(to.Sleep); err == nil {
+		select {
+		case <-time.After(min(d, maxSleep)):
+		case <-e.stream.Context().Done():
+			return status.FromContextError(e.stream.Context().Err()).Err()
+		}
+	}
+	if to.Code != codes.OK {
+		return status.Error(to.Code, to.Message)
+	}
+	headers := http.Header{}
+	incoming, _ := metadata.FromIncomingContext(e.stream.Context())
+	for name, values := range incoming {
+		headers[http.CanonicalHeaderKey(name)] = values
+	}
+	out, err := toStruct(EchoAnswer{Message: to.Message, Number: number, Answer: Answer{
+		Identity: e.who, Method: http.MethodPost, Protocol: "HTTP/2.0", Target: e.method, Headers: headers,
+	}})
+	if err != nil {
+		return err
+	}
+	return e.stream.SendMsg(out)
+}
