@@ -101,8 +101,11 @@ func pathRoute(s mesh.Split) *routev3.Route {
 		Timeout: durationpb.New(s.Policy.Timeout),
 	}
 	if s.Policy.Protocol == mesh.GRPC {
-		// The deadline that a gRPC client sends (grpc-timeout) holds, within the one that is set.
-		action.MaxStreamDuration = &routev3.RouteAction_MaxStreamDuration{GrpcTimeoutHeaderMax: durationpb.New(s.Policy.Timeout)}
+		// The deadline that a gRPC client sends (grpc-timeout) holds, within the one that is set, which must stand here too:
+		// beside these Envoy doesn't look at the timeout.
+		action.MaxStreamDuration = &routev3.RouteAction_MaxStreamDuration{
+			MaxStreamDuration: durationpb.New(s.Policy.Timeout), GrpcTimeoutHeaderMax: durationpb.New(s.Policy.Timeout),
+		}
 	}
 	if len(s.Shares) == 1 {
 		action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: clusterName(s.Shares[0].Service)}
