@@ -33,7 +33,7 @@ func proofs() map[string][]string {
 		"NIGHTJAR_AWS_BURST":          {"TestSettingsEachMakeADifference"},
 		"NIGHTJAR_ENVOY_PATH":         {"TestSettingsEachMakeADifference"},
 		"SERVICE_WEIGHT_X":            {"TestWeightsShareAPathAndAnEmptyServicePassesItsShareOn", "TestAWeightOfZeroTakesNothing"},
-		"SERVICE_PROTOCOL_X":          {"TestProtocolsTowardsTheApp"},
+		"SERVICE_PROTOCOL_X":          {"TestProtocolsTowardsTheApp", "TestHTTP2FromTheClientToTheApp", "TestGRPC", "TestWebsockets"},
 		"SERVICE_LISTEN_PORT_X":       {"TestListenPortsOfTheirOwn"},
 		"SERVICE_TIMEOUT_X":           {"TestTimeoutsEndARequestAsAWhole"},
 		"SERVICE_RETRIES_X":           {"TestRetries"},

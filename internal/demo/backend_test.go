@@ -17,7 +17,6 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/structpb"
 )
 
 // me is who the backends of these tests are.
@@ -51,42 +50,6 @@ func TestABackendSaysWhoItIsInHTTP1AndHTTP2(t *testing.T) {
 	}
 }
 
-// call is a gRPC call with all its messages, and all its answers.
-func call(ctx context.Context, conn *grpc.ClientConn, method string, requests ...EchoRequest) ([]EchoAnswer, error) {
-	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method)
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range requests {
-		message, err := r.Struct()
-		if err != nil {
-			return nil, err
-		}
-		if err := stream.SendMsg(message); err != nil {
-			return nil, err
-		}
-	}
-	if err := stream.CloseSend(); err != nil {
-		return nil, err
-	}
-	var answers []EchoAnswer
-	for {
-		message := &structpb.Struct{}
-		err := stream.RecvMsg(message)
-		if errors.Is(err, io.EOF) {
-			return answers, nil
-		}
-		if err != nil {
-			return answers, err
-		}
-		answer, err := ReadEcho(message)
-		if err != nil {
-			return answers, err
-		}
-		answers = append(answers, answer)
-	}
-}
-
 func dial(t *testing.T, at string) *grpc.ClientConn {
 	t.Helper()
 	conn, err := grpc.NewClient(at, grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -115,7 +78,7 @@ func TestABackendSpeaksGRPC(t *testing.T) {
 	} {
 		ctx := metadata.AppendToOutgoingContext(t.Context(), "x-colour", "red")
 		method := "/any.Service/" + test.method
-		answers, err := call(ctx, conn, method, test.requests...)
+		answers, err := Call(ctx, conn, method, test.requests...)
 		if err != nil {
 			t.Errorf("%s: %v", test.method, err)
 		}
@@ -135,18 +98,18 @@ func TestABackendSpeaksGRPC(t *testing.T) {
 func TestAGRPCCallEndsAsItIsAskedTo(t *testing.T) {
 	_, at := startBackend(t)
 	conn := dial(t, at)
-	_, err := call(t.Context(), conn, "/x/Unary", EchoRequest{Message: "no such thing", Code: codes.NotFound})
+	_, err := Call(t.Context(), conn, "/x/Unary", EchoRequest{Message: "no such thing", Code: codes.NotFound})
 	if s := status.Convert(err); s.Code() != codes.NotFound || s.Message() != "no such thing" {
 		t.Errorf("a status: %v", err)
 	}
-	_, err = call(t.Context(), conn, "/x/Dance")
+	_, err = Call(t.Context(), conn, "/x/Dance")
 	if status.Code(err) != codes.Unimplemented {
 		t.Errorf("an unknown method: %v", err)
 	}
 	begin := time.Now()
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	_, err = call(ctx, conn, "/x/Unary", EchoRequest{Sleep: "9s"})
+	_, err = Call(ctx, conn, "/x/Unary", EchoRequest{Sleep: "9s"})
 	if took := time.Since(begin); status.Code(err) != codes.DeadlineExceeded || took > 5*time.Second {
 		t.Errorf("a deadline: %v after %s", err, took)
 	}

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -33,6 +34,8 @@ type EchoRequest struct {
 	Message string `json:"message,omitempty"`
 	// Sleep is how long it waits before it answers, as "2s".
 	Sleep string `json:"sleep,omitempty"`
+	// Stubborn makes it wait for all of Sleep, past the deadline of the call and its end.
+	Stubborn bool `json:"stubborn,omitempty"`
 	// Count is how many answers a server stream has; 0 is one.
 	Count int `json:"count,omitempty"`
 	// Code is the status with which the call ends instead of an answer.
@@ -45,16 +48,67 @@ type EchoAnswer struct {
 	Message string `json:"message"`
 	// Number counts the answers of a stream from 1; of a client stream, the messages that came.
 	Number int `json:"number"`
+	// TimeLeft is the time until the deadline of the call as the backend sees it; 0 without one.
+	TimeLeft time.Duration `json:"timeLeft"`
 }
 
 // Struct is the message on the wire.
 func (r EchoRequest) Struct() (*structpb.Struct, error) { return toStruct(r) }
 
-// ReadEcho reads an answer from the wire.
-func ReadEcho(from *structpb.Struct) (EchoAnswer, error) {
+// EchoStream is a call of a backend's gRPC service.
+type EchoStream struct{ grpc.ClientStream }
+
+// OpenEcho begins a call of a method /SERVICE/NAME.
+func OpenEcho(ctx context.Context, conn *grpc.ClientConn, method string) (EchoStream, error) {
+	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method)
+	return EchoStream{stream}, err
+}
+
+// Send sends a message.
+func (s EchoStream) Send(r EchoRequest) error {
+	message, err := r.Struct()
+	if err != nil {
+		return err
+	}
+	return s.SendMsg(message)
+}
+
+// Receive waits for an answer; io.EOF is the good end of the call.
+func (s EchoStream) Receive() (EchoAnswer, error) {
 	var a EchoAnswer
-	err := fromStruct(from, &a)
-	return a, err
+	message := &structpb.Struct{}
+	if err := s.RecvMsg(message); err != nil {
+		return a, err
+	}
+	return a, fromStruct(message, &a)
+}
+
+// Call makes a call with all its messages, and returns all its answers.
+func Call(ctx context.Context, conn *grpc.ClientConn, method string, requests ...EchoRequest) ([]EchoAnswer, error) {
+	stream, err := OpenEcho(ctx, conn, method)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range requests {
+		// io.EOF means that the call has ended, and Receive tells how.
+		if err := stream.Send(r); err != nil && !errors.Is(err, io.EOF) {
+			return nil, err
+		}
+	}
+	if err := stream.CloseSend(); err != nil {
+		return nil, err
+	}
+	var answers []EchoAnswer
+	for {
+		a, err := stream.Receive()
+		if errors.Is(err, io.EOF) {
+			return answers, nil
+		}
+		if err != nil {
+			return answers, err
+		}
+		answers = append(answers, a)
+	}
 }
 
 func toStruct(value any) (*structpb.Struct, error) {
@@ -154,24 +208,33 @@ func (e *echo) receive() (in EchoRequest, err error) {
 
 // answer answers as the request wants it: late, or not at all.
 func (e *echo) answer(to EchoRequest, number int) error {
+	ctx := e.stream.Context()
 	if d, err := time.ParseDuration(to.Sleep); err == nil {
+		end := ctx.Done()
+		if to.Stubborn {
+			end = nil
+		}
 		select {
 		case <-time.After(min(d, maxSleep)):
-		case <-e.stream.Context().Done():
-			return status.FromContextError(e.stream.Context().Err()).Err()
+		case <-end:
+			return status.FromContextError(ctx.Err()).Err()
 		}
 	}
 	if to.Code != codes.OK {
 		return status.Error(to.Code, to.Message)
 	}
 	headers := http.Header{}
-	incoming, _ := metadata.FromIncomingContext(e.stream.Context())
+	incoming, _ := metadata.FromIncomingContext(ctx)
 	for name, values := range incoming {
 		headers[http.CanonicalHeaderKey(name)] = values
 	}
-	out, err := toStruct(EchoAnswer{Message: to.Message, Number: number, Answer: Answer{
+	answer := EchoAnswer{Message: to.Message, Number: number, Answer: Answer{
 		Identity: e.who, Method: http.MethodPost, Protocol: "HTTP/2.0", Target: e.method, Headers: headers,
-	}})
+	}}
+	if deadline, set := ctx.Deadline(); set {
+		answer.TimeLeft = time.Until(deadline)
+	}
+	out, err := toStruct(answer)
 	if err != nil {
 		return err
 	}
