@@ -213,13 +213,16 @@ func TestAnAnswerIsWholeOrAnError(t *testing.T) {
 			list, 400, `{"__type":"AccessDeniedException","Message":"User: x is not authorized to perform: ecs:ListTasks"}`,
 			"add ecs:ListTasks to the policy of the task role (not the execution role)",
 		},
-		"denied by EC2":  {instance, 403, `<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>no</Message></Error></Errors></Response>`, "add ec2:DescribeInstances to the policy"},
-		"throttled":      {list, 400, `{"__type":"ThrottlingException","message":"Rate exceeded"}`, "AWS throttles"},
-		"EC2 throttles":  {instance, 503, `<Response><Errors><Error><Code>RequestLimitExceeded</Code><Message>no</Message></Error></Errors></Response>`, "AWS throttles"},
-		"expired":        {list, 400, `{"__type":"ExpiredTokenException","message":"The security token included in the request is expired"}`, "AWS does not accept the credentials"},
-		"clock":          {list, 400, `{"__type":"InvalidSignatureException","message":"Signature expired"}`, "look at the machine's clock"},
-		"server":         {list, 500, `{"__type":"ServerException","message":"later"}`, "ServerException: later"},
-		"no ECS cluster": {service, 400, `{"__type":"ClusterNotFoundException","message":"Cluster not found."}`, "not found"},
+		"denied by EC2":    {instance, 403, `<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>no</Message></Error></Errors></Response>`, "add ec2:DescribeInstances to the policy"},
+		"throttled":        {list, 400, `{"__type":"ThrottlingException","message":"Rate exceeded"}`, "AWS throttles"},
+		"EC2 throttles":    {instance, 503, `<Response><Errors><Error><Code>RequestLimitExceeded</Code><Message>no</Message></Error></Errors></Response>`, "AWS throttles"},
+		"expired":          {list, 400, `{"__type":"ExpiredTokenException","message":"The security token included in the request is expired"}`, "AWS does not accept the credentials: they are expired: renew them"},
+		"an unknown key":   {list, 400, `{"__type":"UnrecognizedClientException","message":"The security token included in the request is invalid."}`, "knows no such access key in this Region: look at the key"},
+		"a wrong secret":   {list, 400, `{"__type":"InvalidSignatureException","message":"The request signature we calculated does not match"}`, "their signature is wrong: look at the secret key"},
+		"EC2 knows no key": {instance, 401, `<Response><Errors><Error><Code>AuthFailure</Code><Message>no</Message></Error></Errors></Response>`, "has enabled the Region (AWS_REGION)"},
+		"clock":            {list, 400, `{"__type":"InvalidSignatureException","message":"Signature expired"}`, "the clock of this machine is off: set it"},
+		"server":           {list, 500, `{"__type":"ServerException","message":"later"}`, "ServerException: later"},
+		"no ECS cluster":   {service, 400, `{"__type":"ClusterNotFoundException","message":"Cluster not found."}`, "not found"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

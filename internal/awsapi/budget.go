@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/groboclown/nightjar-mesh/internal/ecs"
 )
 
 const (
@@ -115,7 +117,7 @@ func (b *Budget) wait(ctx context.Context, name string) error {
 	}()
 	for _, limiter := range []*rate.Limiter{k.limiter, b.process} {
 		if err := limiter.Wait(ctx); err != nil {
-			return fmt.Errorf("waiting for the call budget (NIGHTJAR_AWS_RATE): %w", err)
+			return fmt.Errorf("waiting for the call budget (NIGHTJAR_AWS_RATE): %w: %w", ecs.ErrUnpaid, err)
 		}
 	}
 	return nil

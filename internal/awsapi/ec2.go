@@ -2,7 +2,6 @@ package awsapi
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 
@@ -32,8 +31,7 @@ func (c *Client) InstanceAddrs(ctx context.Context, ids []string) (map[string]ec
 			}
 			last := aws.ToString(out.NextToken) == ""
 			if last && out.Reservations == nil { // AWS's empty answer has an empty reservationSet; the SDK takes any XML
-				return nil, explain(permission, "the addresses of instances", errors.New("the answer is not a list of instances: is "+
-					"there a proxy or a wrong AWS_ENDPOINT_URL in the way?"))
+				return nil, explain(permission, "the addresses of instances", stranger("the answer is not a list of instances"))
 			}
 			for _, reservation := range out.Reservations {
 				for _, i := range reservation.Instances {

@@ -2,7 +2,6 @@ package awsapi
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -60,8 +59,7 @@ func (c *Client) ServiceTasks(ctx context.Context, cluster, service string) ([]s
 		}
 		last := aws.ToString(out.NextToken) == ""
 		if last && out.TaskArns == nil || slices.Contains(out.TaskArns, "") { // AWS's empty list is []
-			return nil, explain(permission, what, errors.New("the answer is not a list of tasks: is there a proxy or a wrong "+
-				"AWS_ENDPOINT_URL in the way?"))
+			return nil, explain(permission, what, stranger("the answer is not a list of tasks"))
 		}
 		arns = append(arns, out.TaskArns...)
 		if last { // a page may be short or empty, and yet have a token

@@ -35,19 +35,17 @@ func (g guarded) Do(r *http.Request) (*http.Response, error) {
 	kind := resp.Header.Get("Content-Type")
 	if resp.StatusCode/100 == 2 && !strings.Contains(kind, "json") && !strings.Contains(kind, "xml") {
 		_ = resp.Body.Close()
-		return nil, stranger{r.URL.Host, kind}
+		return nil, stranger(fmt.Sprintf("the answer of %s is %.60q and not AWS's", r.URL.Host, kind))
 	}
 	resp.Body = &guardedBody{ReadCloser: resp.Body}
 	return resp, nil
 }
 
-// stranger is the error that somebody else answered in AWS's place.
-type stranger struct{ host, kind string }
+// stranger is the error that somebody else answered in AWS's place; it tells with what.
+type stranger string
 
-// Error says what to look at.
-func (e stranger) Error() string {
-	return fmt.Sprintf("the answer of %s is %.60q and not AWS's: is there a proxy or a wrong AWS_ENDPOINT_URL in the way?", e.host, e.kind)
-}
+// Error says what came.
+func (e stranger) Error() string { return string(e) }
 
 type guardedBody struct {
 	io.ReadCloser

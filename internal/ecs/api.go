@@ -4,17 +4,8 @@ package ecs
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"time"
-)
-
-// Errors of AWS that an answer's error may be, by errors.Is.
-var (
-	// ErrDenied: a permission is missing. The error names it.
-	ErrDenied = errors.New("access denied")
-	// ErrNotFound: AWS does not know the ECS cluster or service that was asked for.
-	ErrNotFound = errors.New("not found")
 )
 
 // API is what the reader needs of AWS. Every answer is whole or an error: paging, batches, retries and the call budget
