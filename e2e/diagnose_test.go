@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -57,26 +58,34 @@ const scripts = "testdata/diagnose"
 // its AWS is, with credentials; and in $NOBODY a port that nobody listens on.
 func TestBrokenWorldsAreExplained(t *testing.T) {
 	t.Parallel()
+	runScripts(t, scripts, nil)
+}
+
+// runScripts runs the scripts of a folder, with more commands than they all have.
+func runScripts(t *testing.T, dir string, more map[string]func(*testscript.TestScript, bool, []string)) {
+	t.Helper()
+	commands := map[string]func(*testscript.TestScript, bool, []string){
+		"world":    inScript("FILE [AGE]", 1, 2, (*script).world),
+		"starting": inScript("FILE", 1, 1, (*script).starting),
+		"step":     inScript("DO ECS-CLUSTER/NAME [KEY=VALUE...]", 2, 9, (*script).step),
+		"deny":     inScript("ACTION...", 1, 5, (*script).deny),
+		"allow":    inScript("ACTION...", 1, 5, (*script).allow),
+		"fault":    inScript("KIND [ACTION]", 1, 2, (*script).fault),
+		"heal":     inScript("", 0, 0, (*script).heal),
+		"metadata": inScript("ECS-CLUSTER/NAME", 1, 1, (*script).metadata),
+		"serve":    inScript("", 0, 0, (*script).serve),
+		"envoy":    inScript("", 0, 0, (*script).envoy),
+		"knows":    inScript("PATTERN", 1, 1, (*script).knows),
+		"exits":    inScript("STATUS COMMAND...", 2, 99, (*script).exits),
+		"says":     inScript("FILE", 1, 1, (*script).says),
+	}
+	maps.Copy(commands, more)
 	testscript.Run(t, testscript.Params{
-		Dir:                 scripts,
+		Dir:                 dir,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Setup:               setUpScript,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"world":    inScript("FILE [AGE]", 1, 2, (*script).world),
-			"starting": inScript("FILE", 1, 1, (*script).starting),
-			"step":     inScript("DO ECS-CLUSTER/NAME [KEY=VALUE...]", 2, 9, (*script).step),
-			"deny":     inScript("ACTION...", 1, 5, (*script).deny),
-			"allow":    inScript("ACTION...", 1, 5, (*script).allow),
-			"fault":    inScript("KIND [ACTION]", 1, 2, (*script).fault),
-			"heal":     inScript("", 0, 0, (*script).heal),
-			"metadata": inScript("ECS-CLUSTER/NAME", 1, 1, (*script).metadata),
-			"serve":    inScript("", 0, 0, (*script).serve),
-			"envoy":    inScript("", 0, 0, (*script).envoy),
-			"knows":    inScript("PATTERN", 1, 1, (*script).knows),
-			"exits":    inScript("STATUS COMMAND...", 2, 99, (*script).exits),
-			"says":     inScript("FILE", 1, 1, (*script).says),
-		},
+		Setup:               func(env *testscript.Env) error { return setUpScript(env, dir) },
+		Cmds:                commands,
 	})
 }
 
@@ -97,12 +106,12 @@ type script struct {
 // scriptKey finds the script among testscript's values.
 type scriptKey struct{}
 
-func setUpScript(env *testscript.Env) error {
+func setUpScript(env *testscript.Env, dir string) error {
 	t, ok := env.T().(testing.TB)
 	if !ok {
 		return errors.New("the scripts need a testing.T")
 	}
-	origin, err := filepath.Abs(scripts)
+	origin, err := filepath.Abs(dir)
 	if err != nil {
 		return err
 	}
@@ -302,9 +311,12 @@ func (s *script) exits(args []string) {
 // says compares stdout with a file of the script.
 func (s *script) says(args []string) {
 	got := s.ReadFile("stdout")
+	for _, variable := range []string{"NIGHTJAR_XDS_LISTEN", "NIGHTJAR_ADMIN_LISTEN"} {
+		got = strings.ReplaceAll(got, s.Getenv(variable), variable)
+	}
 	for _, variable := range []string{"EGRESS_LISTEN_PORT", "INGRESS_LISTEN_PORT", "ENVOY_ADMIN_PORT"} {
 		if port := s.Getenv(variable); port != "" {
-			got = regexp.MustCompile(`\b(127\.0\.0\.1|0\.0\.0\.0):`+port+`\b`).ReplaceAllString(got, "$1:"+variable)
+			got = regexp.MustCompile(`\b(127\.0\.0\.1|0\.0\.0\.0|localhost):`+port+`\b`).ReplaceAllString(got, "$1:"+variable)
 		}
 	}
 	got = plain(strings.ReplaceAll(got, strings.TrimPrefix(s.api, "http://"), "AWS-ENDPOINT"))
@@ -340,13 +352,13 @@ func plain(text string) string {
 	return strings.TrimSpace(text)
 }
 
-// aligned is a plain text with the columns of its tables in line: those of three and more.
+// aligned is a plain text with the columns of its indented tables in line: those of three and more.
 func aligned(text string) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for line := range strings.Lines(text) {
-		if strings.Count(strings.TrimSpace(line), "  ") >= 2 {
-			line = "  " + strings.ReplaceAll(strings.TrimPrefix(line, "  "), "  ", "\t")
+		if rest, indented := strings.CutPrefix(line, "  "); indented && strings.Count(strings.TrimSpace(line), "  ") >= 2 {
+			line = "  " + strings.ReplaceAll(rest, "  ", "\t")
 		}
 		_, _ = w.Write([]byte(line))
 	}

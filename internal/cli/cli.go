@@ -45,8 +45,8 @@ type usageError struct{ err error }
 func (e usageError) Error() string { return e.err.Error() }
 func (e usageError) Unwrap() error { return e.err }
 
-// silentError ends a command whose output has said it all.
-type silentError struct{}
+// silentError ends a command whose output has said it all, with an exit status.
+type silentError struct{ exit int }
 
 func (silentError) Error() string { return "failed" }
 
@@ -103,11 +103,12 @@ func (c command) call(ctx context.Context, args, environ []string, stdout, stder
 // status prints an error and turns it into the exit status.
 func (c command) status(err error, stderr io.Writer) int {
 	var usage usageError
+	var silent silentError
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.Is(err, silentError{}):
-		return exitWorld
+	case errors.As(err, &silent):
+		return silent.exit
 	case errors.As(err, &usage):
 		_, _ = fmt.Fprintf(stderr, "nightjar %s: %v\n", c.name, err)
 		return exitUsage

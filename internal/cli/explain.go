@@ -50,7 +50,7 @@ func explainAll(ctx context.Context, c *call) error {
 		return err
 	}
 	if len(explain.Trouble(readings)) > 0 {
-		return silentError{}
+		return silentError{exitWorld}
 	}
 	return nil
 }

@@ -23,8 +23,7 @@ func later(name, summary, meanwhile, example string) command {
 func commands() []command {
 	return []command{
 		serveCommand(),
-		later("check", "try everything that a run needs, and say what to mend",
-			"Meanwhile `nightjar render` reads AWS once with your settings and says what is wrong.", "nightjar render"),
+		checkCommand(),
 		explainCommand(),
 		renderCommand(),
 		bootstrapCommand(),

@@ -150,9 +150,10 @@ func TestThePaceInWords(t *testing.T) {
 	for want, pace := range map[string]ecs.Pace{
 		"3 services, 60 tasks: a read costs 3.6 calls; at 1 call/s you are fresh within 3.6 s (7.2 s for a container's health); " +
 			"20 sidecars like this one would use the account's whole bucket": ecs.NewPace(three, 1, 100*time.Millisecond),
-		"1 service, 1 task: a read costs 1.4 calls; at 0.5 calls/s you are fresh within 2.8 s": ecs.NewPace([]ecs.Size{{Tasks: 1}}, 0.5, time.Millisecond),
-		"with WAITTIME=10000 you are fresh within 10 s; 50 sidecars":                           ecs.NewPace(three, 1, 10*time.Second),
-		"0 services, 0 tasks: a read costs 0 calls":                                            ecs.NewPace(nil, 1, time.Second),
+		"1 service, 1 task: a read costs 1.4 calls; at 0.5 calls/s you are fresh within 2.8 s":                                                                        ecs.NewPace([]ecs.Size{{Tasks: 1}}, 0.5, time.Millisecond),
+		"with WAITTIME=10000 you are fresh within 10 s; 50 sidecars":                                                                                                  ecs.NewPace(three, 1, 10*time.Second),
+		"3 services, 60 tasks: a read costs 3 calls; with WAITTIME=100 you are fresh within 0.1 s; that alone is more than the 20 calls/s that the whole account has": ecs.NewPace(three, 200, 100*time.Millisecond),
+		"0 services, 0 tasks: a read costs 0 calls":                                                                                                                   ecs.NewPace(nil, 1, time.Second),
 	} {
 		if got := pace.String(); !strings.Contains(got, want) {
 			t.Errorf("%s\nwant %s", got, want)

@@ -82,7 +82,7 @@ func assemble(ctx context.Context, c *call, settings *config.Config, log *slog.L
 		return nil, err
 	}
 	p.lookout = &envoy.Lookout{
-		Connected: func() bool { return len(p.cache.Nodes()) > 0 }, XDS: advertised(settings.XDS), Bridge: settings.Mode == "bridge", Log: log,
+		Connected: func() bool { return len(p.cache.Nodes()) > 0 }, XDS: settings.XDS.Setting(), Bridge: settings.Mode == "bridge", Log: log,
 		Where: func(ctx context.Context) (string, error) { return c.envoyAdmin(ctx, settings), nil },
 	}
 	p.admin = &admin.Server{Version: version(), Loop: p.loop, Envoys: p.cache, Rates: budget, Metrics: metrics, EnvoyNote: p.lookout.Note}
@@ -94,14 +94,6 @@ func assemble(ctx context.Context, c *call, settings *config.Config, log *slog.L
 		return nil, err
 	}
 	return p, nil
-}
-
-// advertised is an address as Envoy's bootstrap is compared with it: HOST:PORT or unix:PATH.
-func advertised(a config.Address) string {
-	if a.Network == "unix" {
-		return "unix:" + a.Path
-	}
-	return a.String()
 }
 
 // listeners are the addresses of all listeners, for the log.

@@ -13,28 +13,44 @@ import (
 // settings reads the settings of a command, with what the task metadata endpoint tells where there is one. An endpoint
 // that doesn't answer is a warning: everything it tells can be set.
 func (c *call) settings(ctx context.Context, purpose config.Purpose) (*config.Config, error) {
-	in := config.Input{Purpose: purpose, Env: c.env}
-	var warnings []string
-	if uri := c.env[taskmeta.URIVariable]; uri != "" && purpose != config.ToAsk { // a health check has no time for it
-		task, err := taskmeta.Fetch(ctx, uri)
-		if err != nil {
-			warnings = append(warnings, err.Error()+"; going on as without it: network mode awsvpc, no own ECS cluster")
-		}
-		in.Task = task
-	}
-	if purpose == config.ToServe && c.env["AWS_REGION"] == "" {
-		region, err := awsapi.ProfileRegion(ctx)
-		if err != nil {
-			warnings = append(warnings, err.Error())
-		}
-		in.ProfileRegion = region
-	}
+	in, faults := c.input(ctx, purpose)
 	settings, err := config.Load(in)
 	if err != nil {
 		return nil, usageError{err}
 	}
-	settings.Warnings = append(warnings, settings.Warnings...)
+	settings.Warnings = append(faults.warnings(), settings.Warnings...)
 	return settings, nil
+}
+
+// inputFaults are what kept the settings' input from being whole.
+type inputFaults struct {
+	// metadataGiven tells whether there is a task metadata endpoint.
+	metadataGiven     bool
+	metadata, profile error
+}
+
+func (f inputFaults) warnings() []string {
+	var all []string
+	if f.metadata != nil {
+		all = append(all, f.metadata.Error()+"; going on as without it: network mode awsvpc, no own ECS cluster")
+	}
+	if f.profile != nil {
+		all = append(all, f.profile.Error())
+	}
+	return all
+}
+
+// input gathers what the settings are made of.
+func (c *call) input(ctx context.Context, purpose config.Purpose) (config.Input, inputFaults) {
+	in, faults := config.Input{Purpose: purpose, Env: c.env}, inputFaults{}
+	if uri := c.env[taskmeta.URIVariable]; uri != "" && purpose != config.ToAsk { // a health check has no time for it
+		faults.metadataGiven = true
+		in.Task, faults.metadata = taskmeta.Fetch(ctx, uri)
+	}
+	if purpose == config.ToServe && c.env["AWS_REGION"] == "" {
+		in.ProfileRegion, faults.profile = awsapi.ProfileRegion(ctx)
+	}
+	return in, faults
 }
 
 // logger is the log as the settings want it.

@@ -31,6 +31,18 @@ func (a Address) String() string {
 	return net.JoinHostPort(a.Host, strconv.Itoa(int(a.Port)))
 }
 
+// Setting is the address as a setting gives it: HOST:PORT or unix:PATH; "" for the zero Address.
+func (a Address) Setting() string {
+	switch a.Network {
+	case "":
+		return ""
+	case "unix":
+		return "unix:" + a.Path
+	default:
+		return a.String()
+	}
+}
+
 // parseAddress reads HOST:PORT or unix:PATH.
 func parseAddress(text string) (Address, error) {
 	if path, unix := strings.CutPrefix(text, "unix:"); unix {

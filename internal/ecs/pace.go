@@ -92,6 +92,9 @@ func (p Pace) String() string {
 	if p.Health > max(p.Round, taskAge+time.Second) {
 		line += fmt.Sprintf(" (%s for a container's health)", seconds(p.Health))
 	}
+	if p.Sidecars == 0 && p.Services > 0 {
+		return line + fmt.Sprintf("; that alone is more than the %d calls/s that the whole account has", accountRate)
+	}
 	return line + fmt.Sprintf("; %s like this one would use the account's whole bucket", count(float64(p.Sidecars), "sidecar", "sidecars"))
 }
 

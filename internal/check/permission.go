@@ -1,0 +1,116 @@
+package check
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/groboclown/nightjar-mesh/internal/ecs"
+	"github.com/groboclown/nightjar-mesh/internal/mesh"
+)
+
+// permissions are all that nightjar needs.
+func permissions() []string {
+	return []string{describeServices, listTasks, describeTasks, describeContainers, describeInstances}
+}
+
+// try makes the calls of the permissions that no call was made for, about a service. What they name need not exist: IAM is
+// asked before it is looked up.
+func try(ctx context.Context, w *watched, ref mesh.ServiceRef) {
+	id := strings.Repeat("0", 32)
+	if !w.tried(describeServices) {
+		_, _ = w.Services(ctx, ref.Cluster, []string{ref.Service})
+	}
+	if !w.tried(listTasks) {
+		_, _ = w.ServiceTasks(ctx, ref.Cluster, ref.Service)
+	}
+	known := w.known()
+	task, machine, instance := id, id, "i-00000000000000000"
+	if known.account != "" {
+		task, machine = known.account+"task/"+ref.Cluster+"/"+id, known.account+"container-instance/"+ref.Cluster+"/"+id
+	}
+	task, machine, instance = cmp.Or(known.task, task), cmp.Or(known.machine, machine), cmp.Or(known.instance, instance)
+	var rest sync.WaitGroup
+	if !w.tried(describeTasks) {
+		rest.Go(func() { _, _ = w.Tasks(ctx, ref.Cluster, []string{task}) })
+	}
+	if !w.tried(describeContainers) {
+		rest.Go(func() { _, _ = w.ContainerInstances(ctx, ref.Cluster, []string{machine}) })
+	}
+	if !w.tried(describeInstances) {
+		rest.Go(func() { _, _ = w.InstanceAddrs(ctx, []string{instance}) })
+	}
+	rest.Wait()
+}
+
+// need is whether the services' tasks need the reads of instances.
+type need int
+
+const (
+	unknownNeed need = iota // no task was seen
+	needed                  // a task runs on an instance and has no network interface of its own
+	notNeeded               // all tasks that were seen have one, as on Fargate
+)
+
+// causes are the causes that were told, each with what told it, so that each is told once.
+type causes map[string]string
+
+// tell says what is wrong and what to do, or where that was said already.
+func (c causes) tell(subject string, err error) (found, do string) {
+	var f *ecs.Fault
+	if !errors.As(err, &f) {
+		return err.Error(), ""
+	}
+	key := f.Wrong + "\n" + f.Do
+	if at, told := c[key]; told {
+		return fmt.Sprintf("the same as %s: %s", at, f.Wrong), ""
+	}
+	c[key] = subject
+	if f.Said != "" {
+		return f.Wrong + ": " + f.Said, f.Do
+	}
+	return f.Wrong, f.Do
+}
+
+// judgePermission says what became of a permission's calls.
+func judgePermission(permission string, o outcome, n need, c causes) Finding {
+	f := Finding{Check: "permission", Subject: permission, Result: OK, Found: "allowed"}
+	switch {
+	case o.denied != nil:
+		f.Result = Fail
+		f.Found, _ = c.tell("the permission "+permission, o.denied)
+		f.Do = fmt.Sprintf("add the line %q, to the policy of the task role (not the execution role)", permission)
+		if permission == describeContainers || permission == describeInstances {
+			forInstances(&f, n)
+		}
+	case o.allowed:
+	case o.failed == nil:
+		f.Result, f.Found = Warning, "not tried: there was no time for it"
+	case errors.Is(o.failed, ecs.ErrUnpaid):
+		f.Result = Warning
+		f.Found, f.Do = c.tell("the permission "+permission, o.failed)
+		f.Found = "not tried: " + f.Found
+	default:
+		f.Result = Fail
+		f.Found, f.Do = c.tell("the permission "+permission, o.failed)
+	}
+	return f
+}
+
+// forInstances weighs the denial of a read of instances by whether it is needed.
+func forInstances(f *Finding, n need) {
+	const when = "only tasks on instances in bridge and host mode need it"
+	switch n {
+	case needed:
+	case notNeeded:
+		f.Result = Note
+		f.Found = "denied, and not needed now: all tasks have a network interface of their own, as on Fargate"
+		f.Do = "nothing now; " + when + ": then " + f.Do
+	default:
+		f.Result = Warning
+		f.Do += "; " + when
+	}
+}
