@@ -109,6 +109,7 @@ func madeUpService(now time.Time, n int, name string) control.ServiceStatus {
 		s.Endpoints = append(s.Endpoints, mesh.Endpoint{
 			Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(n / 250), byte(n % 250), byte(e + 1)}), uint16(32768+e)),
 			Task: fmt.Sprintf("%016x%016x", n*7919+1, e*104729+3), Health: health, Zone: "eu-west-1" + string("abc"[e%3]),
+			Container: "web", Port: 8080,
 			Deployment: fmt.Sprintf("ecs-svc/%019d", n*1000003+17), Revision: fmt.Sprintf("service:%d", n+3), Since: now.Add(-time.Duration(e+1) * 37 * time.Minute),
 		})
 	}
@@ -130,9 +131,19 @@ func (k *told) trouble() *told {
 	set(0, func(_ *control.ServiceStatus, s *mesh.Service) {
 		s.Endpoints = s.Endpoints[:18]
 		s.Excluded = []mesh.Excluded{
-			{Task: "8d1f6a7bc2e94d0f9a3b5c7d9e1f2a3b", Reason: "its container is UNHEALTHY", Since: now.Add(-12 * time.Minute)},
-			{Task: "f00d6a7bc2e94d0f9a3b5c7d9e1f2a3b", Reason: "it is PENDING", Since: now.Add(-4 * time.Second)},
+			{
+				Task: "8d1f6a7bc2e94d0f9a3b5c7d9e1f2a3b", Reason: "its container web is UNHEALTHY", Since: now.Add(-12 * time.Minute),
+				Zone: "eu-west-1b", Deployment: s.Endpoints[0].Deployment, Revision: "service:3",
+			},
+			{
+				Task: "f00d6a7bc2e94d0f9a3b5c7d9e1f2a3b", Since: now.Add(-4 * time.Second), Zone: "eu-west-1c", Deployment: "ecs-svc/8020470953216490117", Revision: "service:4",
+				Reason: "it is PENDING: it waits for free CPU, memory or ports, for the container agent, or for its images; the service's events in ECS say more",
+			},
 		}
+	})
+	set(4, func(_ *control.ServiceStatus, s *mesh.Service) { // the longest name that a container can have
+		s.Endpoints = slices.Clone(s.Endpoints[:1])
+		s.Endpoints[0].Health, s.Endpoints[0].Container = mesh.Unhealthy, strings.Repeat("a-long-name-", 21)+"app"
 	})
 	set(1, func(status *control.ServiceStatus, _ *mesh.Service) {
 		status.Err = errors.New("asking AWS for the tasks of shop/basket (ecs:ListTasks): AWS throttles: the account's calls are used up for now, " +
@@ -142,6 +153,11 @@ func (k *told) trouble() *told {
 	set(3, func(_ *control.ServiceStatus, s *mesh.Service) {
 		s.Endpoints = nil
 		s.Problem = "the containers web and admin both publish a port: set SERVICE_CONTAINER_4 to one of them"
+	})
+	set(5, func(_ *control.ServiceStatus, s *mesh.Service) {
+		s.Endpoints = nil
+		s.Empty = "ECS lists none of the 3 tasks that it is to run; the service's events in ECS say why ((service service-005) was unable to place a task " +
+			"because no container instance met all of its requirements. Reason: No Container Instances were found in your cluster.)"
 	})
 	set(6, func(_ *control.ServiceStatus, s *mesh.Service) {
 		s.Endpoints, s.State = nil, mesh.Missing
@@ -158,10 +174,6 @@ func (k *told) trouble() *told {
 	set(9, func(status *control.ServiceStatus, s *mesh.Service) {
 		s.Endpoints, s.State = nil, mesh.Unread
 		status.ReadAt, status.ChangedAt = time.Time{}, time.Time{}
-	})
-	set(4, func(_ *control.ServiceStatus, s *mesh.Service) {
-		s.Endpoints = slices.Clone(s.Endpoints[:1])
-		s.Endpoints[0].Health = mesh.Unhealthy
 	})
 	refusal := xds.Refusal{Type: "listener", Name: "ingress", At: now.Add(-3 * time.Minute), Message: "Error adding/updating listener(s) ingress: cannot bind '0.0.0.0:8081': Address already in use"}
 	k.last = &refusal
@@ -324,12 +336,12 @@ func (b *tab) screenshot(name string) {
 	must(b.t, os.WriteFile(filepath.Join(folder, name+".png"), png, 0o644))
 }
 
-// onScreens calls see with the page of 5 and 500 services, on a phone and wide, light and dark.
+// onScreens calls see with the page of 5 and 500 services, on a phone, narrow and wide, light and dark.
 func (b *tab) onScreens(query string, see func(services int, width int64, name string)) {
 	b.t.Helper()
 	for _, services := range []int{5, 500} {
 		address := madeUp(services).trouble().serve(b.t)
-		for _, width := range []int64{390, 1280} {
+		for _, width := range []int64{390, 1001, 1280} {
 			for _, scheme := range []string{"light", "dark"} {
 				b.look(width, scheme)
 				b.do("opening the page", chromedp.Navigate(address+query))
@@ -342,7 +354,7 @@ func (b *tab) onScreens(query string, see func(services int, width int64, name s
 func TestThePageFitsEachScreenAndTheBrowserComplainsOfNothing(t *testing.T) {
 	t.Parallel()
 	b := newTab(t)
-	for query, part := range map[string]string{"": "all", "?service=shop/orders": "one"} {
+	for query, part := range map[string]string{"": "all", "?service=shop/orders": "one", "?service=own-task%2Fapp%3A8080": "long"} {
 		b.onScreens(query, func(_ int, width int64, name string) {
 			b.screenshot(name + "-" + part)
 			var wide int64

@@ -217,7 +217,10 @@ func (f *findings) tasks(r *Report, s *Service, about func(level, kind, what, do
 // nothingServes says why a service has no endpoint.
 func nothingServes(s *Service) (what, do string) {
 	const effect = "Nothing of it serves, and its paths answer 503"
-	if len(s.Excluded) == 0 {
+	switch {
+	case len(s.Excluded) == 0 && s.Empty != "":
+		return effect + ": " + s.Empty, ""
+	case len(s.Excluded) == 0:
 		return effect + ": it has no task.", "See the service's desired count and its events in ECS."
 	}
 	var reasons []string

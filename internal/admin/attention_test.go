@@ -119,6 +119,21 @@ func TestWhatNeedsAttentionFollowsFromWhatItMeans(t *testing.T) {
 	}
 }
 
+func TestAnEmptyServiceSaysWhyRatherThanWhereToLook(t *testing.T) {
+	k := well(1)
+	s := k.status.Services[0].Service
+	s.Endpoints, s.Empty = nil, "ECS lists none of the 2 tasks that it is to run (unable to place a task)"
+	found := serverOf(k).Report().Attention
+	if len(found) != 1 || !strings.HasSuffix(found[0].What, "503: "+s.Empty) || found[0].Do != "" {
+		t.Errorf("%+v", found)
+	}
+	s.Empty = ""
+	found = serverOf(k).Report().Attention
+	if len(found) != 1 || !strings.HasSuffix(found[0].What, "it has no task.") || !strings.Contains(found[0].Do, "desired count") {
+		t.Errorf("%+v", found)
+	}
+}
+
 func TestWithoutAnEnvoyItSaysWhatItFoundWhereItAsked(t *testing.T) {
 	for _, ready := range []bool{true, false} {
 		k := well(1)

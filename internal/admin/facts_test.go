@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,20 +24,24 @@ func worldOfStates(now time.Time) *known {
 	ago := func(d time.Duration) time.Time { return now.Add(-d).Truncate(time.Second) }
 	at := netip.MustParseAddrPort
 	endpoint := func(addr, task string, h mesh.Health, zone string) mesh.Endpoint {
+		number, _ := strconv.Atoi(task[:2])
 		return mesh.Endpoint{
 			Addr: at(addr), Task: task, Health: h, Zone: zone, Deployment: "ecs-svc/" + task, Revision: "web:" + task[:2], Since: ago(26 * time.Hour),
+			Container: "nginx" + task[2:], Port: uint16(3000 + number),
 		}
 	}
+	portAlone := endpoint("10.0.0.2:32769", "12bb", mesh.HealthUnknown, "eu-west-1b")
+	portAlone.Container = ""
 	service := func(s mesh.Service) control.ServiceStatus {
 		return control.ServiceStatus{Service: &s, Answered: true, ReadAt: ago(2 * time.Second), ChangedAt: ago(50 * time.Hour)}
 	}
 	orders := service(mesh.Service{
 		Name: "c1/orders", State: mesh.Active,
 		Endpoints: []mesh.Endpoint{
-			endpoint("10.0.0.1:32768", "11aa", mesh.Healthy, "eu-west-1a"), endpoint("10.0.0.2:32769", "12bb", mesh.HealthUnknown, "eu-west-1b"),
+			endpoint("10.0.0.1:32768", "11aa", mesh.Healthy, "eu-west-1a"), portAlone,
 		},
 		Excluded: []mesh.Excluded{
-			{Task: "77aa", Reason: "its container web is UNHEALTHY", Since: ago(7 * time.Minute)},
+			{Task: "77aa", Reason: "its container web is UNHEALTHY", Zone: "eu-west-1d", Deployment: "ecs-svc/9977", Revision: "web:77", Since: ago(7 * time.Minute)},
 			{Task: "78bb", Reason: "it is PENDING", Since: ago(3 * time.Second)},
 		},
 	})
@@ -65,8 +70,8 @@ func worldOfStates(now time.Time) *known {
 				service(mesh.Service{Name: "c1/secret", State: mesh.Denied, Problem: "add ecs:ListTasks to the policy of the task role"}),
 				service(mesh.Service{Name: "c1/doubt", State: mesh.Active, Problem: "set SERVICE_PORT_8"}),
 				service(mesh.Service{Name: "c1/sick", State: mesh.Active, Endpoints: []mesh.Endpoint{endpoint("10.0.2.1:80", "41ee", mesh.Unhealthy, "eu-west-1c")}}),
-				service(mesh.Service{Name: "c1/empty", State: mesh.Active}),
-				service(mesh.Service{Name: "c1/canary", State: mesh.Active}),
+				service(mesh.Service{Name: "c1/empty", State: mesh.Active, Empty: "ECS lists none of the 4 tasks that it is to run (unable to place a task)"}),
+				service(mesh.Service{Name: "c1/canary", State: mesh.Active, Empty: "it has no task: its desired count is 0"}),
 			},
 			Proxies: []mesh.Proxy{{
 				Listeners: []mesh.Listener{
@@ -159,7 +164,7 @@ func (f fact) inWords(t *testing.T, now time.Time) string {
 		case ".pace.aws_rate_limits":
 			return number(value)
 		}
-	case uint32:
+	case uint16, uint32:
 		return fmt.Sprint(value)
 	case bool:
 		switch f.path {

@@ -61,10 +61,10 @@ func TestThePageFindsAServiceByAllThatItShowsOfIt(t *testing.T) {
 	k := well(300)
 	s := k.status.Services[123].Service
 	s.Problem = "set SERVICE_PORT_124"
-	s.Endpoints = append(s.Endpoints, mesh.Endpoint{Task: "3f2a99", Zone: "eu-west-1c", Deployment: "ecs-svc/77", Revision: "web:42"})
-	s.Excluded = []mesh.Excluded{{Task: "0ddba11", Reason: "its container is UNHEALTHY"}}
+	s.Endpoints = append(s.Endpoints, mesh.Endpoint{Task: "3f2a99", Zone: "eu-west-1c", Deployment: "ecs-svc/77", Revision: "web:42", Container: "nginx", Port: 8443})
+	s.Excluded = []mesh.Excluded{{Task: "0ddba11", Reason: "its container is UNHEALTHY", Zone: "eu-west-1f", Deployment: "ecs-svc/66", Revision: "web:41"}}
 	k.status.Proxies[0].Routes[123].Path, k.status.Proxies[0].Routes[123].Origin = "/Checkout", "SERVICE_PATH_124"
-	for _, text := range []string{"s123", "C1/S123", "SERVICE_PORT_124", "3f2a", "EU-WEST-1C", "ecs-svc/77", "web:42", "0ddba", "unhealthy", "/checkout", "service_path_124", " setting "} {
+	for _, text := range []string{"s123", "C1/S123", "SERVICE_PORT_124", "3f2a", "EU-WEST-1C", "ecs-svc/77", "web:42", "Nginx:8443", "0ddba", "EU-west-1F", "ecs-svc/66", "web:41", "unhealthy", "/checkout", "service_path_124", " setting "} {
 		page := pageFor(t, k, url.Values{"q": {text}})
 		if !strings.Contains(page, "1 of 300 services match") || !strings.Contains(page, "3f2a99") || !strings.Contains(page, "/Checkout") || strings.Contains(page, "s124") {
 			t.Errorf("%q doesn't find it alone:\n%.3000s", text, page)
@@ -80,6 +80,33 @@ func TestThePageFindsAServiceByAllThatItShowsOfIt(t *testing.T) {
 		values, _ := url.ParseQuery(query)
 		if page := pageFor(t, k, values); !strings.Contains(page, want) {
 			t.Errorf("%s: no %q on\n%.3000s", query, want, page)
+		}
+	}
+}
+
+func TestThePageFindsAndShowsWhyAServiceIsEmpty(t *testing.T) {
+	k := well(3)
+	*k.status.Services[1].Service = mesh.Service{Name: "c1/s001", State: mesh.Active, Empty: "its desired count is 0"}
+	page := pageFor(t, k, url.Values{"q": {"Desired count"}})
+	if !strings.Contains(page, "1 of 3 services match") || !strings.Contains(page, "Empty: its desired count is 0") {
+		t.Errorf("%.3000s", page)
+	}
+}
+
+func TestEachTaskOnThePageHasAllThatIsKnownOfItInItsRow(t *testing.T) {
+	_, body := get(t, serverOf(worldOfStates(time.Now())), "/")
+	for task, want := range map[string][]string{
+		"11aa": {"healthy", "10.0.0.1:32768", "nginxaa:3011", "eu-west-1a", "web:11", "ecs-svc/11aa"},
+		"12bb": {"unknown", "10.0.0.2:32769", " port 3012 ", "eu-west-1b", "web:12", "ecs-svc/12bb"},
+		"77aa": {"excluded", "eu-west-1d", "web:77", "ecs-svc/9977"},
+		"78bb": {"excluded", "zone unknown"},
+	} {
+		_, after, _ := strings.Cut(body, `<td class="mono">`+task+"</td>")
+		row := visible(body[strings.LastIndex(body[:len(body)-len(after)], "<tr>"):len(body)-len(after)] + strings.SplitN(after, "</tr>", 2)[0])
+		for _, each := range want {
+			if !strings.Contains(row, each) {
+				t.Errorf("%s: no %q in %q", task, each, row)
+			}
 		}
 	}
 }

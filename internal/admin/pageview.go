@@ -122,6 +122,9 @@ type taskView struct {
 	State, Reason string
 }
 
+// Inside is the container and its port.
+func (t taskView) Inside() string { return inside(t.Endpoint) }
+
 type listenerView struct {
 	Listener
 	Routes []routeView
@@ -229,13 +232,15 @@ func (x *index) has(s *Service, text string) bool {
 	holds := func(fields ...string) bool {
 		return slices.ContainsFunc(fields, func(f string) bool { return strings.Contains(strings.ToLower(f), text) })
 	}
-	return holds(s.Name, s.State, s.Problem, s.Error, source(s.Source)) ||
+	return holds(s.Name, s.State, s.Problem, s.Empty, s.Error, source(s.Source)) ||
 		slices.ContainsFunc(x.concerns[s.Name], func(f Finding) bool { return holds(f.Level, words(f.Kind)) }) ||
 		slices.ContainsFunc(x.routes[s.Name], func(r Route) bool { return holds(r.Path, r.Origin, r.Listener) }) ||
 		slices.ContainsFunc(s.Endpoints, func(e Endpoint) bool {
-			return holds(e.Address, e.Task, e.Health, e.Zone, e.Deployment, e.Revision)
+			return holds(e.Address, inside(e), e.Task, e.Health, e.Zone, e.Deployment, e.Revision)
 		}) ||
-		slices.ContainsFunc(s.Excluded, func(e Excluded) bool { return holds("excluded", e.Task, e.Reason) })
+		slices.ContainsFunc(s.Excluded, func(e Excluded) bool {
+			return holds("excluded", e.Task, e.Reason, e.Zone, e.Deployment, e.Revision)
+		})
 }
 
 // choose takes the services of one page.
@@ -300,7 +305,7 @@ func (x *index) view(s *Service, room int) serviceView {
 		v.Routes = append(v.Routes, routeView{r, r.shareWords()})
 	}
 	for _, e := range s.Excluded[:min(len(s.Excluded), room)] {
-		v.Tasks = append(v.Tasks, taskView{Endpoint{Task: e.Task, Since: e.Since}, "excluded", e.Reason})
+		v.Tasks = append(v.Tasks, taskView{e.endpoint(), "excluded", e.Reason})
 	}
 	for _, e := range badFirst(s.Endpoints)[:min(len(s.Endpoints), room-len(v.Tasks))] {
 		v.Tasks = append(v.Tasks, taskView{e, e.Health, ""})

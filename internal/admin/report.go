@@ -83,6 +83,11 @@ type Excluded struct {
 	Since time.Time `json:"since,omitzero"`
 }
 
+// endpoint is what an excluded task has in common with an endpoint.
+func (e Excluded) endpoint() Endpoint {
+	return Endpoint{Task: e.Task, Zone: e.Zone, Deployment: e.Deployment, Revision: e.Revision, Since: e.Since}
+}
+
 // Listener is a listener in a Report.
 type Listener struct {
 	Name string `json:"name"`

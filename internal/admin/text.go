@@ -15,7 +15,8 @@ type TextOptions struct {
 	Color bool
 	// Most bounds the rows of each table, those that need attention first; 0 is no bound. It says what is left out.
 	Most int
-	// Width breaks sentences into lines of at most so many columns; 0 leaves them whole. Tables stay as wide as they are.
+	// Width breaks sentences, and the rows of tasks, into lines of at most so many columns; 0 leaves them whole. Other tables
+	// stay as wide as they are.
 	Width int
 }
 
@@ -73,6 +74,22 @@ func (t *texter) paint(c cell, width int) string {
 
 // table writes rows in columns that are as wide as they must be.
 func (t *texter) table(indent string, rows ...[]cell) {
+	widths := widthsOf(rows)
+	for _, row := range rows {
+		t.row(indent, row, widths)
+	}
+}
+
+func (t *texter) row(indent string, row []cell, widths []int) {
+	parts := make([]string, 0, len(row))
+	for i, c := range row {
+		parts = append(parts, t.paint(c, widths[i]))
+	}
+	t.line("%s", strings.TrimRight(indent+strings.Join(parts, "  "), " "))
+}
+
+// widthsOf are the widths of columns.
+func widthsOf(rows [][]cell) []int {
 	var widths []int
 	for _, row := range rows {
 		for i, c := range row {
@@ -82,13 +99,7 @@ func (t *texter) table(indent string, rows ...[]cell) {
 			widths[i] = max(widths[i], utf8.RuneCountInString(plain(c.text)))
 		}
 	}
-	for _, row := range rows {
-		parts := make([]string, 0, len(row))
-		for i, c := range row {
-			parts = append(parts, t.paint(c, widths[i]))
-		}
-		t.line("%s", strings.TrimRight(indent+strings.Join(parts, "  "), " "))
-	}
+	return widths
 }
 
 func (t *texter) headline() {
@@ -256,33 +267,69 @@ func (t *texter) pace() {
 		seconds(t.r.Pace.Wait), seconds(t.r.Pace.Round), rates(t.r.Pace)))
 }
 
-// tasks lists endpoints and excluded tasks, a line each. Where not all are shown, those that are well are left out first.
+// tasks lists endpoints and excluded tasks, a row each, and a row for a service that is empty. Where not all are shown, those
+// that are well are left out first.
 func (t *texter) tasks() {
 	var rows, concerns [][]cell
 	for _, s := range byConcern(t.r.Services, worst(t.r.Attention)) {
 		for _, e := range s.Endpoints {
-			row := append(of(s.Name), word(e.Health))
-			row = append(row, of(e.Address, e.Task, cmp.Or(e.Zone, "-"), cmp.Or(e.Revision, "-"), t.remark(e.Deployment, "running", e.Since))...)
+			row := taskRow(s.Name, e.Health, e, t.remark("", "running", e.Since))
 			rows = append(rows, row)
 			if tone(e.Health) == "bad" {
 				concerns = append(concerns, row)
 			}
 		}
 		for _, e := range s.Excluded {
-			row := append(of(s.Name), word("excluded"))
-			row = append(row, of("-", e.Task, "-", "-", t.remark(e.Reason, "", e.Since))...)
+			row := taskRow(s.Name, "excluded", e.endpoint(), t.remark(e.Reason, "", e.Since))
+			rows, concerns = append(rows, row), append(concerns, row)
+		}
+		if s.Empty != "" {
+			row := taskRow(s.Name, "empty", Endpoint{}, s.Empty)
 			rows, concerns = append(rows, row), append(concerns, row)
 		}
 	}
-	t.title("TASKS  %d", len(rows))
+	all := tallyOf(t.r.Services...)
+	t.title("TASKS  %d", all.Endpoints()+all.Excluded)
 	shown := rows
 	if t.Most > 0 && len(rows) > t.Most {
 		shown = concerns[:min(len(concerns), t.Most)]
 	}
 	if len(shown) > 0 {
-		t.table("", append([][]cell{of("SERVICE", "STATE", "ADDRESS", "TASK", "ZONE", "REVISION", "")}, shown...)...)
+		head := of("SERVICE", "STATE", "ADDRESS", "CONTAINER", "TASK", "ZONE", "REVISION", "DEPLOYMENT", "")
+		t.folded(5, append([][]cell{head}, shown...))
 	}
 	t.more(len(rows) - len(shown))
+}
+
+// folded writes a table that, where it is too wide, has so many columns, and below each row what it has of the others.
+func (t *texter) folded(columns int, rows [][]cell) {
+	widths, wide := widthsOf(rows), 0
+	for _, width := range widths {
+		wide += width + len("  ")
+	}
+	if t.Width == 0 || wide-len("  ") <= t.Width {
+		t.table("", rows...)
+		return
+	}
+	for _, row := range rows {
+		t.row("", row[:columns], widths)
+		var rest []string
+		for _, c := range row[columns:] {
+			if c.text != "" && c.text != "-" {
+				rest = append(rest, c.text)
+			}
+		}
+		t.prose("    ", strings.Join(rest, ", "))
+	}
+}
+
+// taskRow is a row of the tasks; "-" is what is not known or doesn't apply.
+func taskRow(service, state string, e Endpoint, remark string) []cell {
+	row := append(of(service), word(state))
+	for _, text := range []string{e.Address, inside(e), e.Task, e.Zone, e.Revision, e.Deployment} {
+		row = append(row, cell{text: cmp.Or(text, "-")})
+	}
+	return append(row, cell{text: remark})
 }
 
 // remark is a text, and since when something is so where that is known.

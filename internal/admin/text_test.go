@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -74,6 +75,35 @@ func TestSentencesFitTheWidthOfATerminal(t *testing.T) {
 	whole, _, _ := strings.Cut(r.Text(TextOptions{}), "\nSERVICES")
 	if strings.Join(strings.Fields(attention), " ") != strings.Join(strings.Fields(whole), " ") || attention == whole {
 		t.Errorf("other words:\n%s\n%s", attention, whole)
+	}
+}
+
+func TestEachTaskHasAllThatIsKnownOfItInItsRow(t *testing.T) {
+	r := serverOf(worldOfStates(time.Now())).Report()
+	whole := map[string]string{
+		"11aa": `c1/orders +healthy +10\.0\.0\.1:32768 +nginxaa:3011 +11aa +eu-west-1a +web:11 +ecs-svc/11aa +running since .*\(26 h\)\n`,
+		"12bb": `c1/orders +unknown +10\.0\.0\.2:32769 +port 3012 +12bb +eu-west-1b +web:12 +ecs-svc/12bb +running since .*\n`,
+		"77aa": `c1/orders +excluded +- +- +77aa +eu-west-1d +web:77 +ecs-svc/9977 +its container web is UNHEALTHY, since .*\(7 min\)\n`,
+		"78bb": `c1/orders +excluded +- +- +78bb +- +- +- +it is PENDING, since .*\n`,
+		"none": `c1/empty +empty +- +- +- +- +- +- +ECS lists none of the 4 tasks that it is to run \(unable to place a task\)\n`,
+	}
+	// Where a row is too wide for the terminal, its rest is below it.
+	narrow := map[string]string{
+		"11aa": `c1/orders +healthy +10\.0\.0\.1:32768 +nginxaa:3011 +11aa\n +eu-west-1a, web:11, ecs-svc/11aa, running since`,
+		"77aa": `c1/orders +excluded +- +- +77aa\n +eu-west-1d, web:77, ecs-svc/9977, its container web is\n +UNHEALTHY, since`,
+		"none": `c1/empty +empty +- +- +-\n +ECS lists none of the 4 tasks`,
+	}
+	for width, rows := range map[int]map[string]string{0: whole, 200: whole, 60: narrow} {
+		text := r.Text(TextOptions{Width: width})
+		_, tasks, _ := strings.Cut(text, "\nTASKS  ")
+		if !strings.HasPrefix(tasks, "7\n") {
+			t.Errorf("%.20s tasks, want 7", tasks)
+		}
+		for task, row := range rows {
+			if !regexp.MustCompile("\n" + row).MatchString(tasks) {
+				t.Errorf("width %d: the row of %s is not %s in\n%s", width, task, row, tasks)
+			}
+		}
 	}
 }
 

@@ -227,6 +227,19 @@ func where(l Listener) string {
 	return text
 }
 
+// inside is what an endpoint is within its task: CONTAINER:PORT, or the port where it alone decides.
+func inside(e Endpoint) string {
+	port := strconv.Itoa(int(e.Port))
+	switch {
+	case e.Port == 0: // nobody told
+		return e.Container
+	case e.Container == "":
+		return "port " + port
+	default:
+		return e.Container + ":" + port
+	}
+}
+
 // nodeWord is the state of a connected Envoy in a word.
 func nodeWord(current bool, refused int) string {
 	switch {
