@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -33,6 +34,11 @@ func (k *known) Nodes() []xds.Node         { return k.nodes }
 func (k *known) LastRefusal() *xds.Refusal { return k.refusal }
 func (k *known) Accepted() bool            { return k.accepted }
 func (k *known) Rates() map[string]float64 { return map[string]float64{"ecs-read": 0.5} }
+
+// corsOf are the headers that let pages of other origins read an answer.
+func corsOf(h http.Header) []string {
+	return slices.DeleteFunc(slices.Collect(maps.Keys(h)), func(name string) bool { return !strings.HasPrefix(name, "Access-Control-") })
+}
 
 // everything is a nightjar with something of each kind to tell.
 func everything() *known {
@@ -155,11 +161,29 @@ func TestMetricsHaveTheContractsNamesAndFollowPromlint(t *testing.T) {
 	}
 }
 
-func TestOnlyGetIsAnswered(t *testing.T) {
-	w := httptest.NewRecorder()
-	serverOf(everything()).Handler().ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/api/status", nil))
-	if w.Code != http.StatusMethodNotAllowed {
-		t.Fatalf("POST: %d", w.Code)
+func TestNothingButGetIsAnsweredAndNoOtherOriginMayRead(t *testing.T) {
+	methods := map[string]bool{http.MethodGet: true, http.MethodHead: true}
+	for _, method := range strings.Fields("POST PUT PATCH DELETE OPTIONS TRACE CONNECT PROPFIND get") {
+		methods[method] = false
+	}
+	handler := serverOf(everything()).Handler()
+	for _, path := range strings.Fields("/ /healthz /readyz /metrics /api/status") {
+		for method, answered := range methods {
+			w := httptest.NewRecorder()
+			r := httptest.NewRequest(method, path, nil)
+			r.Header.Set("Origin", "https://elsewhere.example")
+			r.Header.Set("Access-Control-Request-Method", "GET")
+			handler.ServeHTTP(w, r)
+			if want := map[bool]int{true: http.StatusOK, false: http.StatusMethodNotAllowed}[answered]; w.Code != want {
+				t.Errorf("%s %s: %d, want %d", method, path, w.Code, want)
+			}
+			if allow := w.Header().Get("Allow"); !answered && allow != "GET, HEAD" {
+				t.Errorf("%s %s: it allows %q", method, path, allow)
+			}
+			if allowed := corsOf(w.Header()); len(allowed) > 0 {
+				t.Errorf("%s %s: pages of other origins may read it: %s", method, path, allowed)
+			}
+		}
 	}
 	if code, body := get(t, serverOf(everything()), "/healthz"); code != 200 || body != "alive\n" {
 		t.Fatalf("healthz: %d %q", code, body)
