@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -19,12 +20,14 @@ func simCommand() command {
 		name:    "sim",
 		summary: "the simulated ECS by itself, for any AWS client",
 		help: func() string {
-			return "Answers the five read actions of ECS and EC2 as AWS does, for the world of a YAML file, and runs a small HTTP server in the\n" +
-				"place of each container, on loopback addresses. Steps of the timeline are told on stdout. It is rude by default, as AWS can\n" +
-				"be: late, short and throttled answers; `polite: true` in the file turns that off.\n\n" +
+			return "Answers the five read actions of ECS and EC2 as AWS does, for the world of a YAML file, and runs a small server in the\n" +
+				"place of each container, on loopback addresses. Steps of the timeline are told on stdout, and POST /step takes more. It is\n" +
+				"rude by default, as AWS can be: late, short and throttled answers; `polite: true` in the file turns that off.\n" +
+				"docs/simulator.md shows how to write a world and use it.\n\n" +
 				"Example:\n  nightjar sim --world examples/world.yaml --listen 127.0.0.1:4566\n" +
 				"  AWS_ENDPOINT_URL=http://127.0.0.1:4566 AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x \\\n" +
-				"    aws ecs list-tasks --cluster shop --region eu-west-1"
+				"    aws ecs list-tasks --cluster shop --region eu-west-1\n" +
+				"  curl -d '{do: deploy, service: shop/orders}' http://127.0.0.1:4566/step"
 		},
 		flags: func(f *flag.FlagSet) {
 			f.String("world", "", "the world's YAML `FILE` (needed)")
@@ -53,13 +56,12 @@ func runSim(ctx context.Context, c *call) error {
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
-	fmt.Fprintf(c.stdout, "ECS and EC2 of the Region %s: AWS_ENDPOINT_URL=http://%s\n", file.Region, l.Addr())
+	fmt.Fprint(c.stdout, simWelcome(file, sim.World.Services(), l.Addr().String()))
+	said := func(s ecssim.FileStep) { fmt.Fprintf(c.stdout, "%s  %s\n", time.Now().Format(time.TimeOnly), s) }
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return sim.Run(ctx, said) })
 	group.Go(func() error {
-		return sim.Run(ctx, func(s ecssim.FileStep) { fmt.Fprintf(c.stdout, "%s  %s\n", time.Now().Format(time.TimeOnly), s) })
-	})
-	group.Go(func() error {
-		server := &http.Server{Handler: sim.Server, ReadHeaderTimeout: 10 * time.Second}
+		server := &http.Server{Handler: sim.Handler(said), ReadHeaderTimeout: 10 * time.Second}
 		stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 		defer stop()
 		if err := server.Serve(l); ctx.Err() == nil {
@@ -74,4 +76,29 @@ func runSim(ctx context.Context, c *call) error {
 		})
 	}
 	return group.Wait()
+}
+
+// simWelcome says what to do with a simulated ECS: the variables to copy, the services, and how to let something happen.
+func simWelcome(file *ecssim.File, services []ecssim.ServiceInfo, at string) string {
+	key := "sim"
+	if len(file.AccessKeys) > 0 {
+		key = file.AccessKeys[0]
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "A simulated ECS answers at http://%s. In another terminal, for nightjar or any AWS client:\n\n", at)
+	fmt.Fprintf(&b, "  export AWS_ENDPOINT_URL=http://%s AWS_REGION=%s\n", at, file.Region)
+	fmt.Fprintf(&b, "  export AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=sim\n\n", key)
+	if len(services) == 0 {
+		fmt.Fprint(&b, "The world has no services.\n")
+	} else {
+		fmt.Fprint(&b, "Its services, for SERVICE_ARN_1 and so on:\n\n")
+	}
+	for _, s := range services {
+		fmt.Fprintf(&b, "  %s  %d tasks in %s mode; %s\n", s.ARN, s.Desired, s.NetworkMode, strings.Join(s.Containers, ", "))
+	}
+	if len(services) > 0 {
+		fmt.Fprintf(&b, "\nTo let something happen now:\n\n  curl -d '{do: deploy, service: %s}' http://%s/step\n", services[0].Name, at)
+	}
+	fmt.Fprintf(&b, "\nThe running tasks' metadata endpoints (ECS_CONTAINER_METADATA_URI_V4): curl http://%s/v4/\n", at)
+	return b.String() + "Ctrl-C ends it. What happens:\n"
 }

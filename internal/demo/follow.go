@@ -2,9 +2,11 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/groboclown/nightjar-mesh/internal/ecssim"
@@ -101,6 +103,20 @@ func (b *Backends) follow() {
 	}
 }
 
+// hint says what to change in a world whose container can't listen.
+func hint(at netip.AddrPort, err error) string {
+	switch {
+	case !at.Addr().IsValid():
+		return "; give the container's instance an address in the world file"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return "; use addresses of 127.0.0.0/8 in the world file, which a Linux machine has all"
+	case errors.Is(err, syscall.EADDRINUSE):
+		return "; another program listens there, maybe another simulator: use addresses of your own in the world file"
+	default:
+		return ""
+	}
+}
+
 func (b *Backends) start(at place, app ecssim.App, p ecssim.AppPort) {
 	who := Identity{
 		Service: app.Cluster + "/" + app.Service, Task: app.Task, Revision: app.Revision, Container: app.Container, Port: p.ContainerPort,
@@ -109,7 +125,7 @@ func (b *Backends) start(at place, app ecssim.App, p ecssim.AppPort) {
 	b.running[at] = backend
 	if err != nil {
 		b.running[at] = nil
-		b.failed(fmt.Errorf("the world and this machine disagree: %w", err))
+		b.failed(fmt.Errorf("the world and this machine disagree: %w%s", err, hint(p.At, err)))
 		return
 	}
 	b.mu.Lock()

@@ -82,20 +82,26 @@ func (t *task) letGo(c *container) {
 		return
 	}
 	c.holds = false
-	delete(t.at.dockerIPs, c.dockerIP)
+	if c.dockerIP.IsValid() {
+		delete(t.at.dockerIPs, c.dockerIP)
+		if c.dockerIP.Less(t.at.dockerFrom) {
+			t.at.dockerFrom = c.dockerIP
+		}
+	}
 	for _, b := range c.bindings {
 		for p := b.hostPort; p <= max(b.hostPort, b.hostRangeEnd); p++ {
 			delete(t.at.ports, p)
+			t.at.portsFrom = min(t.at.portsFrom, p)
 		}
 	}
 }
 
-// dockerAddress takes the lowest free address behind the bridge's own, so that a stopped container's is soon used again.
-// It is the zero Addr where all are taken.
+// dockerAddress takes the lowest free address, so that a stopped container's is soon used again. It is the zero Addr where
+// all are taken.
 func (i *instance) dockerAddress() netip.Addr {
-	for a := i.docker.Addr().Next().Next(); i.docker.Contains(a); a = a.Next() {
+	for a := i.dockerFrom; i.docker.Contains(a); a = a.Next() {
 		if !i.dockerIPs[a] {
-			i.dockerIPs[a] = true
+			i.dockerIPs[a], i.dockerFrom = true, a
 			return a
 		}
 	}

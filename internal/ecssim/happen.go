@@ -3,6 +3,8 @@ package ecssim
 import (
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // The things that happen to single tasks and instances.
@@ -22,6 +24,49 @@ func (w *World) Tasks(clusterName, name string) []string {
 		}
 	}
 	return ids
+}
+
+// ServiceInfo says in short what a service is.
+type ServiceInfo struct {
+	// Name is ECS-CLUSTER/NAME.
+	Name, ARN, NetworkMode string
+	Desired                int
+	// Containers are NAME:PORT,PORT with their container ports, in the order of the definition.
+	Containers []string
+}
+
+// Services are the world's services, by name.
+func (w *World) Services() []ServiceInfo {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []ServiceInfo
+	for _, c := range w.clusters {
+		for _, s := range c.services {
+			info := ServiceInfo{Name: c.name + "/" + s.name, ARN: s.arn, NetworkMode: s.def.NetworkMode, Desired: s.desired}
+			for _, spec := range s.def.Containers {
+				info.Containers = append(info.Containers, spec.String())
+			}
+			all = append(all, info)
+		}
+	}
+	slices.SortFunc(all, func(a, b ServiceInfo) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// String is NAME:PORT,PORT.
+func (c ContainerSpec) String() string {
+	var ports []string
+	for _, p := range c.Ports {
+		port := strconv.Itoa(int(p.Container))
+		if p.End > p.Container {
+			port += "-" + strconv.Itoa(int(p.End))
+		}
+		ports = append(ports, port)
+	}
+	if len(ports) == 0 {
+		return c.Name
+	}
+	return c.Name + ":" + strings.Join(ports, ",")
 }
 
 // Wanted are the IDs of a service's tasks that are wanted, whatever has been started of them, oldest first.
@@ -78,6 +123,9 @@ func (w *World) onTask(clusterName, name, id string, do func(*task)) error {
 			do(t)
 			return nil
 		}
+	}
+	if id == "" {
+		return fmt.Errorf("the service %s/%s has no running task now", clusterName, name)
 	}
 	return fmt.Errorf("the service %s/%s has no running task %s", clusterName, name, id)
 }

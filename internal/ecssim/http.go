@@ -95,7 +95,7 @@ func clientError(code, message string) *apiError {
 // ServeHTTP answers POST / as ECS or EC2, and GET /v4/… as the task metadata endpoint.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.world.Advance(s.clock())
-	if strings.HasPrefix(r.URL.Path, "/v4/") {
+	if strings.HasPrefix(r.URL.Path, metadataPath) {
 		s.metadata(w, r)
 		return
 	}

@@ -2,6 +2,7 @@ package ecssim
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -56,12 +57,16 @@ const metadataAction = "metadata"
 // of that name, each once it is created, and /task behind either is the task.
 // Source: Amazon ECS developer guide, task metadata endpoint version 4.
 func (s *Server) metadata(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == metadataPath {
+		s.listMetadata(w, r)
+		return
+	}
 	fault := s.fault(metadataAction)
 	if isBroken(fault) {
 		breakOff(w, r, metadataType, []byte("{}"), fault)
 		return
 	}
-	who, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v4/"), "/")
+	who, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, metadataPath), "/")
 	id, container, _ := strings.Cut(who, "-")
 	task, found := s.world.metadataOf(id)
 	own := slices.IndexFunc(task.Containers, func(c metadataContainer) bool { return container == "" || c.Name == container })
@@ -79,7 +84,41 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-const metadataType = "application/json"
+// listMetadata lists the containers with their URIs, for people, which no real endpoint does.
+func (s *Server) listMetadata(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	for _, c := range s.world.listed() {
+		fmt.Fprintf(w, "http://%s%s%s\n", r.Host, metadataPath, c) //nolint:gosec // plain text
+	}
+}
+
+// listed are the created containers of tasks that live: TASK-ID-NAME, and what they are.
+func (w *World) listed() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []string
+	for _, t := range w.order {
+		s := t.current()
+		if s.last == "STOPPED" {
+			continue
+		}
+		service := "(a task of no service)"
+		if t.service != nil {
+			service = t.cluster.name + "/" + t.service.name
+		}
+		for _, c := range s.containers {
+			if c.last != "PENDING" {
+				all = append(all, fmt.Sprintf("%s-%s  %s %s %s", t.id, c.name, service, c.name, c.last))
+			}
+		}
+	}
+	return all
+}
+
+const (
+	metadataPath = "/v4/"
+	metadataType = "application/json"
+)
 
 // jsonOf is a value of the metadata endpoint's types, which always have a form in JSON.
 func jsonOf(value any) []byte {

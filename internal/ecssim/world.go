@@ -70,8 +70,10 @@ type instance struct {
 	ipv4, ipv6 netip.Addr
 	attributes map[string]string
 	ports      map[uint16]bool // taken host ports
+	portsFrom  uint16          // below it all ephemeral ones are taken
 	docker     netip.Prefix    // of bridge containers
 	dockerIPs  map[netip.Addr]bool
+	dockerFrom netip.Addr // below it all are taken
 	// dockerReal tells that this machine has the docker addresses, so that apps can listen there.
 	dockerReal bool
 	tasks      int // that are not STOPPED
@@ -120,6 +122,7 @@ func (w *World) AddInstance(clusterName string, i Instance) error {
 	if !added.dockerReal {
 		added.docker = netip.MustParsePrefix("172.17.0.0/16")
 	}
+	added.dockerFrom = added.docker.Addr().Next().Next() // the first but one is the bridge's own
 	c.instances = append(c.instances, added)
 	return nil
 }
@@ -184,11 +187,14 @@ func (w *World) clusterARN(name string) string {
 	return fmt.Sprintf("arn:%s:ecs:%s:%s:cluster/%s", w.partition(), w.region, w.account, name)
 }
 
+// firstHostPort is the first ephemeral port. Source: Linux, ip_local_port_range.
+const firstHostPort = 32768
+
 // hostPort takes the lowest free ephemeral port, so that ports of stopped tasks are soon used again.
 func (i *instance) hostPort() uint16 {
-	for p := uint16(32768); p < 61000; p++ {
+	for p := max(i.portsFrom, firstHostPort); p < 61000; p++ {
 		if !i.ports[p] {
-			i.ports[p] = true
+			i.ports[p], i.portsFrom = true, p
 			return p
 		}
 	}

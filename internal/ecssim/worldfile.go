@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -143,7 +144,7 @@ func Load(text []byte) (*File, error) {
 		return nil, fmt.Errorf("the world file has more than %d bytes", maxWorldFile)
 	}
 	var f File
-	if err := yaml.UnmarshalWithOptions(text, &f, yaml.Strict()); err != nil {
+	if err := unmarshal(text, &f); err != nil {
 		return nil, fmt.Errorf("the world file is not right: %w", err)
 	}
 	if f.Region == "" {
@@ -161,6 +162,16 @@ func Load(text []byte) (*File, error) {
 		}
 	}
 	return &f, f.checkTimeline()
+}
+
+// unmarshal reads YAML without unknown fields. The decoder panics at some tags, such as that of "timeline: !x y".
+func unmarshal(text []byte, into any) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("it is YAML that can't be read: %v", r)
+		}
+	}()
+	return yaml.UnmarshalWithOptions(text, into, yaml.Strict())
 }
 
 // World makes the file's world at a time.
@@ -207,6 +218,9 @@ func (c FileCluster) add(w *World) error {
 	if c.Name == "" {
 		return errors.New("name is missing")
 	}
+	if w.clusters[c.Name] != nil {
+		return errors.New("there are two of this name")
+	}
 	subnet, err := parseSubnet("subnet", c.Subnet, netip.MustParsePrefix("127.100.0.0/16"))
 	if err != nil {
 		return err
@@ -236,7 +250,19 @@ func (i FileInstance) add(w *World, clusterName string) error {
 	if !strings.HasPrefix(i.ID, "i-") && !strings.HasPrefix(i.ID, "mi-") {
 		return fmt.Errorf("the ID is %q; want one that begins with i- or mi-", i.ID)
 	}
+	if w.hasInstance(i.ID) {
+		return errors.New("there are two of this ID")
+	}
 	return w.AddInstance(clusterName, Instance{ID: i.ID, Zone: i.Zone, IPv4: ipv4, IPv6: ipv6, Docker: docker, Attributes: i.Attributes})
+}
+
+func (w *World) hasInstance(id string) bool {
+	for _, c := range w.clusters {
+		if slices.ContainsFunc(c.instances, func(i *instance) bool { return i.id == id }) {
+			return true
+		}
+	}
+	return false
 }
 
 // overlapping is the ID of an instance whose docker subnet has addresses in common with this one, "" for none.
@@ -281,12 +307,16 @@ func (s FileService) add(w *World, clusterName string) error {
 	if err := checkMode(def); err != nil || s.Name == "" {
 		return errors.Join(err, errIf(s.Name == "", "name is missing"))
 	}
+	if c := w.clusters[clusterName]; c.services[s.Name] != nil {
+		return errors.New("there are two of this name")
+	}
 	for _, c := range s.Containers {
 		spec := c.spec()
-		for _, p := range spec.Ports {
-			if len(spec.Ports) > maxPorts || p.End > p.Container+maxPorts {
-				return fmt.Errorf("container %s: a container has at most %d ports, a range as many", c.Name, maxPorts)
-			}
+		if err := spec.check(); err != nil {
+			return fmt.Errorf("container %s: %w", c.Name, err)
+		}
+		if slices.ContainsFunc(def.Containers, func(other ContainerSpec) bool { return other.Name == c.Name }) {
+			return fmt.Errorf("container %s: there are two of this name", c.Name)
 		}
 		def.Containers = append(def.Containers, spec)
 	}
@@ -337,6 +367,22 @@ func (c FileContainer) spec() ContainerSpec {
 		spec.Ports = append(spec.Ports, PortSpec{Container: p.Container, Host: p.Host, End: p.End})
 	}
 	return spec
+}
+
+// check finds a container that ECS would refuse.
+func (c ContainerSpec) check() error {
+	if c.Name == "" {
+		return errors.New("name is missing")
+	}
+	for _, p := range c.Ports {
+		if p.Container == 0 {
+			return errors.New("a port is 0; want 1 to 65535")
+		}
+		if len(c.Ports) > maxPorts || p.End > 0 && (p.End < p.Container || p.End-p.Container > maxPorts) {
+			return fmt.Errorf("a container has at most %d ports, a range as many", maxPorts)
+		}
+	}
+	return nil
 }
 
 func targets(all []FileTarget) []Target {

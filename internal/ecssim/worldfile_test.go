@@ -13,29 +13,37 @@ func TestAWorldFileThatIsWrongSaysWhere(t *testing.T) {
 		return "clusters:\n- name: c1\n  instances: [{id: i-1, address: 127.0.0.2}]\n  services:\n  - " + text
 	}
 	tests := map[string]struct{ text, want string }{
-		"unknown field":   {"clusters:\n- surname: c1\n", "[2:3] unknown field"},
-		"wrong type":      {"seed: many\n", "[1:7]"},
-		"no network":      {service("{name: web, desired: 1}"), `c1/web: network is ""; want bridge, host, awsvpc or none`},
-		"no such launch":  {service("{name: web, network: bridge, launch: MOON}"), `launch is "MOON"`},
-		"Fargate bridge":  {service("{name: web, network: bridge, launch: FARGATE}"), "Fargate has no network mode bridge"},
-		"no instance":     {"clusters: [{name: c1, services: [{name: web, network: bridge}]}]", "has no instances"},
-		"wrong instance":  {"clusters: [{name: c1, instances: [{id: x}]}]", `instance x: the ID is "x"; want one that begins with i- or mi-`},
-		"wrong subnet":    {"clusters: [{name: c1, subnet: x}]", `subnet "x" is none`},
-		"too many tasks":  {service("{name: web, network: bridge, desired: 30000}"), "a world has at most 20000 tasks"},
-		"unknown step":    {"timeline: [{at: 1s, do: dance}]", `the timeline at 1s: there is no step "dance"`},
-		"unknown service": {"timeline: [{at: 1s, do: deploy, service: c1/web}]", `the world has no "c1/web"`},
-		"wrong docker":    {"clusters: [{name: c1, instances: [{id: i-1, docker: 127.0.2.0/31}]}]", `instance i-1: docker "127.0.2.0/31" is none`},
-		"docker of IPv6":  {"clusters: [{name: c1, instances: [{id: i-1, docker: \"2001:db8::/64\"}]}]", `docker "2001:db8::/64" is no IPv4 subnet`},
-		"docker of two":   {"clusters: [{name: c1, instances: [{id: i-1, docker: 127.0.2.0/24}, {id: i-2, docker: 127.0.0.0/16}]}]", "instance i-2: docker 127.0.0.0/16 is also the instance i-1's"},
-		"no container":    {service("{name: web, network: bridge}\ntimeline: [{at: 1s, do: container, service: c1/web, status: STOPPED}]"), `c1/web has no container ""`},
-		"no status":       {service("{name: web, network: bridge, containers: [{name: app}]}\ntimeline: [{at: 1s, do: container, service: c1/web, container: app}]"), `status is ""; want one of [PENDING CREATED RUNNING STOPPED]`},
-		"no health":       {service("{name: web, network: bridge, containers: [{name: app}]}\ntimeline: [{at: 1s, do: health, service: c1/web, container: app}]"), `health is ""; want one of [HEALTHY UNHEALTHY UNKNOWN]`},
-		"unknown fault":   {"timeline: [{at: 1s, do: fault, fault: rain}]", `there is no fault "rain"`},
-		"no such action":  {"timeline: [{at: 1s, do: fault, fault: throttle, action: Dance}]", `a fault strikes no action "Dance"`},
-		"not of metadata": {"timeline: [{at: 1s, do: fault, fault: throttle, action: metadata}]", `there is no fault of the metadata endpoint "throttle"`},
-		"back in time":    {"timeline: [{at: 1s, do: fault, fault: throttle, for: -1s}]", "a fault can't last for 0 calls or -1s"},
-		"denied":          {"denied: [ListTasks, StopTask]", `denied has "StopTask"; there are [ListTasks`},
-		"too large":       {strings.Repeat("#", maxWorldFile+1), "more than 4194304 bytes"},
+		"unknown field":    {"clusters:\n- surname: c1\n", "[2:3] unknown field"},
+		"wrong type":       {"seed: many\n", "[1:7]"},
+		"no network":       {service("{name: web, desired: 1}"), `c1/web: network is ""; want bridge, host, awsvpc or none`},
+		"no such launch":   {service("{name: web, network: bridge, launch: MOON}"), `launch is "MOON"`},
+		"Fargate bridge":   {service("{name: web, network: bridge, launch: FARGATE}"), "Fargate has no network mode bridge"},
+		"no instance":      {"clusters: [{name: c1, services: [{name: web, network: bridge}]}]", "has no instances"},
+		"wrong instance":   {"clusters: [{name: c1, instances: [{id: x}]}]", `instance x: the ID is "x"; want one that begins with i- or mi-`},
+		"wrong subnet":     {"clusters: [{name: c1, subnet: x}]", `subnet "x" is none`},
+		"too many tasks":   {service("{name: web, network: bridge, desired: 30000}"), "a world has at most 20000 tasks"},
+		"unknown step":     {"timeline: [{at: 1s, do: dance}]", `the timeline at 1s: there is no step "dance"`},
+		"unknown service":  {"timeline: [{at: 1s, do: deploy, service: c1/web}]", `the world has no "c1/web"`},
+		"wrong docker":     {"clusters: [{name: c1, instances: [{id: i-1, docker: 127.0.2.0/31}]}]", `instance i-1: docker "127.0.2.0/31" is none`},
+		"docker of IPv6":   {"clusters: [{name: c1, instances: [{id: i-1, docker: \"2001:db8::/64\"}]}]", `docker "2001:db8::/64" is no IPv4 subnet`},
+		"docker of two":    {"clusters: [{name: c1, instances: [{id: i-1, docker: 127.0.2.0/24}, {id: i-2, docker: 127.0.0.0/16}]}]", "instance i-2: docker 127.0.0.0/16 is also the instance i-1's"},
+		"two ECS clusters": {"clusters: [{name: c1}, {name: c1}]", "ECS cluster c1: there are two of this name"},
+		"two instances":    {"clusters: [{name: c1, instances: [{id: i-1}, {id: i-1}]}]", "instance i-1: there are two of this ID"},
+		"two services":     {service("{name: web, network: host}\n  - {name: web, network: host}"), "service c1/web: there are two of this name"},
+		"two containers":   {service("{name: web, network: host, containers: [{name: app}, {name: app}]}"), "container app: there are two of this name"},
+		"nameless":         {service("{name: web, network: host, containers: [{ports: [1]}]}"), "container : name is missing"},
+		"port 0":           {service("{name: web, network: host, containers: [{name: app, unpublished: [0]}]}"), "container app: a port is 0"},
+		"range":            {service("{name: web, network: host, containers: [{name: app, ranges: [{container: 9, end: 8}]}]}"), "a range as many"},
+		"a tag":            {"timeline: !x y", "it is YAML that can't be read"},
+		"no container":     {service("{name: web, network: bridge}\ntimeline: [{at: 1s, do: container, service: c1/web, status: STOPPED}]"), `c1/web has no container ""`},
+		"no status":        {service("{name: web, network: bridge, containers: [{name: app}]}\ntimeline: [{at: 1s, do: container, service: c1/web, container: app}]"), `status is ""; want one of [PENDING CREATED RUNNING STOPPED]`},
+		"no health":        {service("{name: web, network: bridge, containers: [{name: app}]}\ntimeline: [{at: 1s, do: health, service: c1/web, container: app}]"), `health is ""; want one of [HEALTHY UNHEALTHY UNKNOWN]`},
+		"unknown fault":    {"timeline: [{at: 1s, do: fault, fault: rain}]", `there is no fault "rain"`},
+		"no such action":   {"timeline: [{at: 1s, do: fault, fault: throttle, action: Dance}]", `a fault strikes no action "Dance"`},
+		"not of metadata":  {"timeline: [{at: 1s, do: fault, fault: throttle, action: metadata}]", `there is no fault of the metadata endpoint "throttle"`},
+		"back in time":     {"timeline: [{at: 1s, do: fault, fault: throttle, for: -1s}]", "a fault can't last for 0 calls or -1s"},
+		"denied":           {"denied: [ListTasks, StopTask]", `denied has "StopTask"; there are [ListTasks`},
+		"too large":        {strings.Repeat("#", maxWorldFile+1), "more than 4194304 bytes"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -86,6 +94,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte("clusters: [{name: c, instances: [{id: i-}], services: [{name: s, network: bridge, desired: 3, containers: [{ranges: [{container: 1, end: 50}]}]}]}]"))
 	f.Add([]byte("timing: {provision: -1s, pull: 9999h}\nclusters: [{name: c, subnet: \"::/127\"}]"))
 	f.Add([]byte("timeline: [{at: -1s, do: heal}]"))
+	f.Add([]byte("timeline: !00 00"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		file, err := Load(text)
 		if err != nil {
