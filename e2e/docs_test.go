@@ -182,7 +182,7 @@ func TestDocsTheExampleWorldRuns(t *testing.T) {
 	t.Parallel()
 	port := freePorts(t, 1)[0]
 	r := &rig{t: t, settings: map[string]string{
-		"AWS_ENDPOINT_URL": "http://127.0.0.1:" + port, "AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x",
+		"AWS_ENDPOINT_URL": "http://127.0.0.1:" + port, "AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMIexample",
 		"AWS_EC2_METADATA_DISABLED": "true", "NIGHTJAR_AWS_RATE": "100", "EGRESS_LISTEN_PORT": "18080",
 		"SERVICE_PATH_1": "/orders", "SERVICE_ARN_1": "orders", "SERVICE_PATH_2": "/basket", "SERVICE_ARN_2": "basket", "CLUSTER": "shop",
 	}}

@@ -94,7 +94,11 @@ func simWelcome(file *ecssim.File, services []ecssim.ServiceInfo, at string) str
 		fmt.Fprint(&b, "Its services, for SERVICE_ARN_1 and so on:\n\n")
 	}
 	for _, s := range services {
-		fmt.Fprintf(&b, "  %s  %d tasks in %s mode; %s\n", s.ARN, s.Desired, s.NetworkMode, strings.Join(s.Containers, ", "))
+		tasks := "tasks"
+		if s.Desired == 1 {
+			tasks = "task"
+		}
+		fmt.Fprintf(&b, "  %s  %d %s in %s mode; %s\n", s.ARN, s.Desired, tasks, s.NetworkMode, strings.Join(s.Containers, ", "))
 	}
 	if len(services) > 0 {
 		fmt.Fprintf(&b, "\nTo let something happen now:\n\n  curl -d '{do: deploy, service: %s}' http://%s/step\n", services[0].Name, at)

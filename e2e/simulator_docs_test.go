@@ -1,0 +1,187 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/groboclown/nightjar-mesh/internal/demo"
+	"github.com/groboclown/nightjar-mesh/internal/envoy/envoytest"
+)
+
+// walk is the walk-through of docs/simulator.md, in a folder of its own and with ports that nobody else has.
+type walk struct {
+	t         *testing.T
+	text      string
+	dir       string
+	terminals map[string][]string // the blocks of commands of each
+	env       []string
+	egress    string
+	ports     *strings.Replacer
+}
+
+func newWalk(t *testing.T) *walk {
+	t.Helper()
+	_, text, _ := strings.Cut(readDoc(t, "../docs/simulator.md"), "\n## A world of your own\n")
+	text, _, _ = strings.Cut(text, "\n## ")
+	ports, dir := freePorts(t, 5), t.TempDir()
+	w := &walk{
+		t: t, dir: dir, terminals: map[string][]string{}, egress: "http://127.0.0.1:" + ports[1],
+		ports: strings.NewReplacer(":4566", ":"+ports[0], "LISTEN_PORT=8080", "LISTEN_PORT="+ports[1], "127.0.0.1:8080", "127.0.0.1:"+ports[1],
+			"127.80.", fmt.Sprintf("127.%d.", 100+nets.Add(1)%120), "--world world.yaml", "--world world.yaml --listen 127.0.0.1:"+ports[0],
+			":9903", ":"+ports[3]),
+		env: []string{
+			"PATH=" + dir + "/bin:" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir, "GORACE=atexit_sleep_ms=0",
+			"NIGHTJAR_XDS_LISTEN=127.0.0.1:" + ports[2], "NIGHTJAR_ADMIN_LISTEN=127.0.0.1:" + ports[3], "ENVOY_ADMIN_PORT=" + ports[4],
+		},
+	}
+	w.text = text
+	terminal := ""
+	for block := range strings.SplitSeq(text, "\n\n") {
+		if m := regexp.MustCompile(`\*\*(Terminal \d)\*\*`).FindStringSubmatch(block); m != nil {
+			terminal = m[1]
+		}
+		if strings.HasPrefix(block, "    ") {
+			commands := strings.ReplaceAll("\n"+block, "\n    ", "\n")
+			w.terminals[terminal] = append(w.terminals[terminal], w.ports.Replace(strings.TrimSpace(commands)))
+		}
+	}
+	bin := filepath.Join(dir, "bin")
+	must(t, os.Mkdir(bin, 0o755))
+	must(t, os.WriteFile(filepath.Join(bin, "nightjar"), []byte("#!/bin/sh\n"+asNightjar+"=1 exec "+os.Args[0]+" \"$@\"\n"), 0o755))
+	must(t, os.Symlink(envoytest.Path(t), filepath.Join(bin, "envoy")))
+	must(t, os.WriteFile(filepath.Join(dir, "world.yaml"), []byte(w.ports.Replace(w.fenced("yaml"))), 0o644))
+	return w
+}
+
+// fenced is the first block of a language.
+func (w *walk) fenced(language string) string {
+	w.t.Helper()
+	_, rest, found := strings.Cut(w.text, "```"+language+"\n")
+	if !found {
+		w.t.Fatalf("no block of %s", language)
+	}
+	block, _, _ := strings.Cut(rest, "```")
+	return block
+}
+
+// shell is a terminal with commands that are typed into it.
+func (w *walk) shell(commands string) *exec.Cmd {
+	cmd := exec.Command("bash", "-e", "-c", commands)
+	cmd.Dir, cmd.Env = w.dir, w.env
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return cmd
+}
+
+// open leaves a terminal open until the test ends.
+func (w *walk) open(terminal string) *process {
+	w.t.Helper()
+	if len(w.terminals[terminal]) != 1 {
+		w.t.Fatalf("%s has %q", terminal, w.terminals[terminal])
+	}
+	p := &process{done: make(chan struct{}), cmd: w.shell(w.terminals[terminal][0])}
+	p.cmd.Stdout, p.cmd.Stderr = p, p
+	must(w.t, p.cmd.Start())
+	go func() { p.err = p.cmd.Wait(); close(p.done) }()
+	w.t.Cleanup(func() {
+		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+		<-p.done
+		if w.t.Failed() {
+			w.t.Logf("%s:\n%s", terminal, tail(p.output(), 40))
+		}
+	})
+	return p
+}
+
+// do types commands into the fourth terminal, and returns what they print.
+func (w *walk) do(block int) string {
+	w.t.Helper()
+	cmd := w.shell(w.terminals["Terminal 4"][block])
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		w.t.Fatalf("%s: %v\n%s%s", w.terminals["Terminal 4"][block], err, out, stderr.String())
+	}
+	return string(out)
+}
+
+func (w *walk) eventually(what string, terminals []*process, condition func() bool) {
+	w.t.Helper()
+	for late := time.Now().Add(patience); !condition(); time.Sleep(10 * time.Millisecond) {
+		for _, p := range terminals {
+			select {
+			case <-p.done:
+				w.t.Fatalf("a terminal ended while waiting for %s: %v", what, p.err)
+			default:
+			}
+		}
+		if time.Now().After(late) {
+			w.t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+func TestDocsTheSimulatorsWalkThroughRunsAsItIsWritten(t *testing.T) {
+	t.Parallel()
+	w := newWalk(t)
+	sim := w.open("Terminal 1")
+	welcome := w.ports.Replace(w.fenced("text"))
+	w.eventually("the simulator says what to copy", []*process{sim}, func() bool { return contains(sim.output(), "What happens:\n") })
+	if !strings.HasPrefix(sim.output(), welcome) {
+		t.Errorf("the simulator says\n%s\nthe page has\n%s", sim.output(), welcome)
+	}
+	nightjar := w.open("Terminal 2")
+	w.eventually("the bootstrap is whole", []*process{sim, nightjar}, func() bool { return contains(nightjar.output(), "level=INFO") })
+	all := []*process{sim, nightjar, w.open("Terminal 3")}
+	client := &http.Client{Timeout: time.Second}
+	for _, path := range []string{"/orders", "/users"} {
+		w.eventually(path+" is served", all, func() bool { return demo.Get(client, w.egress, path).Err == nil })
+	}
+	answers := w.answers(w.do(0))
+	if len(answers) != 2 || answers[0].Service != "shop/orders" || answers[1].Service != "shop/users" || answers[1].Target != "/users/7?full=yes" {
+		t.Errorf("the first requests: %+v", answers)
+	}
+	out := w.do(1)
+	if !strings.HasPrefix(out, "deploy shop/orders\n") || !contains(sim.output(), "  deploy shop/orders\n") {
+		t.Errorf("the step: %.100s", out)
+	}
+	revisions := map[string]int{}
+	for _, a := range w.answers(strings.TrimPrefix(out, "deploy shop/orders\n")) {
+		revisions[a.Revision]++
+	}
+	if revisions["orders:1"] == 0 || revisions["orders:2"] == 0 || revisions["orders:1"]+revisions["orders:2"] != 100 {
+		t.Errorf("while it is deployed: %v", revisions)
+	}
+	t.Logf("answers while it is deployed: %v", revisions)
+	status := regexp.MustCompile("`curl (http://[^ ]+/api/status)`").FindStringSubmatch(w.text)
+	resp, err := http.Get(w.ports.Replace(status[1]))
+	must(t, err)
+	must(t, resp.Body.Close())
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("the status: %s", resp.Status)
+	}
+}
+
+// answers reads what backends answered, one behind the other.
+func (w *walk) answers(out string) []demo.Answer {
+	w.t.Helper()
+	var all []demo.Answer
+	for d := json.NewDecoder(strings.NewReader(out)); d.More(); {
+		var a demo.Answer
+		if err := d.Decode(&a); err != nil {
+			w.t.Fatalf("%v in %.300s", err, out)
+		}
+		all = append(all, a)
+	}
+	return all
+}
