@@ -84,6 +84,9 @@ func judgeEnvoy(e Envoy, bridge bool, listens string, n *Nightjar) []Finding {
 		f.Result = Fail
 		f.Found += fmt.Sprintf(", and isn't connected to the nightjar that runs: %s", judged.Found)
 		f.Do = judged.Do
+		if !n.Ready {
+			f.Do = "see below what nightjar waits for: it answers no Envoy before it has read AWS; else " + f.Do
+		}
 	default:
 		f.Found += "; " + judged.Found
 	}

@@ -20,30 +20,29 @@ func permissions() []string {
 // try makes the calls of the permissions that no call was made for, about a service. What they name need not exist: IAM is
 // asked before it is looked up.
 func try(ctx context.Context, w *watched, ref mesh.ServiceRef) {
-	id := strings.Repeat("0", 32)
-	if !w.tried(describeServices) {
-		_, _ = w.Services(ctx, ref.Cluster, []string{ref.Service})
+	known, id := w.known(), strings.Repeat("0", 32)
+	madeUp := func(kind string) string {
+		if known.account == "" {
+			return id // AWS takes an ID for the ARN of the caller's account
+		}
+		return known.account + kind + "/" + ref.Cluster + "/" + id
 	}
-	if !w.tried(listTasks) {
-		_, _ = w.ServiceTasks(ctx, ref.Cluster, ref.Service)
+	calls := map[string]func(){
+		describeServices: func() { _, _ = w.Services(ctx, ref.Cluster, []string{ref.Service}) },
+		listTasks:        func() { _, _ = w.ServiceTasks(ctx, ref.Cluster, ref.Service) },
+		describeTasks:    func() { _, _ = w.Tasks(ctx, ref.Cluster, []string{cmp.Or(known.task, madeUp("task"))}) },
+		describeContainers: func() {
+			_, _ = w.ContainerInstances(ctx, ref.Cluster, []string{cmp.Or(known.machine, madeUp("container-instance"))})
+		},
+		describeInstances: func() { _, _ = w.InstanceAddrs(ctx, []string{cmp.Or(known.instance, "i-00000000000000000")}) },
 	}
-	known := w.known()
-	task, machine, instance := id, id, "i-00000000000000000"
-	if known.account != "" {
-		task, machine = known.account+"task/"+ref.Cluster+"/"+id, known.account+"container-instance/"+ref.Cluster+"/"+id
+	var all sync.WaitGroup
+	for permission, call := range calls {
+		if !w.tried(permission) {
+			all.Go(call)
+		}
 	}
-	task, machine, instance = cmp.Or(known.task, task), cmp.Or(known.machine, machine), cmp.Or(known.instance, instance)
-	var rest sync.WaitGroup
-	if !w.tried(describeTasks) {
-		rest.Go(func() { _, _ = w.Tasks(ctx, ref.Cluster, []string{task}) })
-	}
-	if !w.tried(describeContainers) {
-		rest.Go(func() { _, _ = w.ContainerInstances(ctx, ref.Cluster, []string{machine}) })
-	}
-	if !w.tried(describeInstances) {
-		rest.Go(func() { _, _ = w.InstanceAddrs(ctx, []string{instance}) })
-	}
-	rest.Wait()
+	all.Wait()
 }
 
 // need is whether the services' tasks need the reads of instances.

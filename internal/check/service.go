@@ -28,7 +28,7 @@ func readServices(ctx context.Context, w *watched, refs []mesh.ServiceRef, progr
 	var cause error
 	for some := range slices.Chunk(refs, group) {
 		if ctx.Err() != nil {
-			cause = cmp.Or(cause, errNoTime)
+			cause = errNoTime
 		}
 		if cause != nil {
 			for _, ref := range some {
