@@ -28,13 +28,9 @@ func explainCommand() command {
 }
 
 func explainAll(ctx context.Context, c *call) error {
-	settings, err := c.settings(ctx, config.ToServe)
+	settings, log, err := c.begin(ctx)
 	if err != nil {
 		return err
-	}
-	log := logger(settings, c.stderr)
-	for _, w := range settings.Warnings {
-		log.Warn(w)
 	}
 	readings, err := readOnce(ctx, c, settings, log)
 	if err != nil {

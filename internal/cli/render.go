@@ -29,13 +29,9 @@ func renderCommand() command {
 }
 
 func render(ctx context.Context, c *call) error {
-	settings, err := c.settings(ctx, config.ToServe)
+	settings, log, err := c.begin(ctx)
 	if err != nil {
 		return err
-	}
-	log := logger(settings, c.stderr)
-	for _, w := range settings.Warnings {
-		log.Warn(w)
 	}
 	m, err := meshOnce(ctx, c, settings, log)
 	if err != nil {

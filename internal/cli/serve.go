@@ -34,13 +34,9 @@ func serveCommand() command {
 
 // serve runs the control plane until the context ends.
 func serve(ctx context.Context, c *call) error {
-	settings, err := c.settings(ctx, config.ToServe)
+	settings, log, err := c.begin(ctx)
 	if err != nil {
 		return err
-	}
-	log := logger(settings, c.stderr)
-	for _, w := range settings.Warnings {
-		log.Warn(w)
 	}
 	p, err := assemble(ctx, c, settings, log)
 	if err != nil {

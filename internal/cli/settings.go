@@ -53,6 +53,19 @@ func (c *call) input(ctx context.Context, purpose config.Purpose) (config.Input,
 	return in, faults
 }
 
+// begin reads all settings, and starts the log with their warnings.
+func (c *call) begin(ctx context.Context) (*config.Config, *slog.Logger, error) {
+	settings, err := c.settings(ctx, config.ToServe)
+	if err != nil {
+		return nil, nil, err
+	}
+	log := logger(settings, c.stderr)
+	for _, w := range settings.Warnings {
+		log.Warn(w)
+	}
+	return settings, log, nil
+}
+
 // logger is the log as the settings want it.
 func logger(settings *config.Config, to io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: settings.LogLevel}
