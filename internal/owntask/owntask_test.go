@@ -162,6 +162,7 @@ func TestTargetGroupsAreAskedForSeldomAndKeptOverAFault(t *testing.T) {
 		if s := read(t, targets, ref(0), task(c)); len(s.Endpoints) != 1 {
 			t.Errorf("what was known is lost: %+v", s)
 		}
+		synctest.Wait()
 		if asked < 100 || asked > 360 {
 			t.Errorf("asked %d times in an hour of which 55 minutes fail", asked)
 		}
