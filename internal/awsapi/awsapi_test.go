@@ -264,8 +264,8 @@ func TestRetriesArePaidFromTheBudget(t *testing.T) {
 		if len(a.asked) != 3 || len(seen.all) != 3 {
 			t.Fatalf("%d tries, %v", len(a.asked), seen.all)
 		}
-		if took := time.Since(begin); took < 20*time.Second || b.Waited() < 10*time.Second {
-			t.Fatalf("three tries at one in 10 s took %s, of that %s waiting", took, b.Waited())
+		if took := time.Since(begin); took < 20*time.Second {
+			t.Fatalf("three tries at one in 10 s took %s", took)
 		}
 	})
 }
@@ -294,11 +294,11 @@ func TestAThrottleHalvesItsBucketAtOnceAndTheRateRecoversSlowly(t *testing.T) {
 		}
 		time.Sleep(recovery)
 		if got := rates()[0]; got < 0.099 || got > 0.101 {
-			t.Fatalf("30 s later: %v, want twice", got)
+			t.Fatalf("2 min later: %v, want twice", got)
 		}
 		time.Sleep(5 * recovery)
 		if rates()[0] != 1 {
-			t.Fatalf("3 min later: %v", rates())
+			t.Fatalf("12 min later: %v", rates())
 		}
 		b.throttled(instancesBucket, time.Now())
 		begin := time.Now()

@@ -15,8 +15,9 @@ import (
 const (
 	// lowestRate is how far throttles bring a bucket down, in calls a second.
 	lowestRate = 0.05
-	// recovery is the time in which a bucket's rate doubles again after a throttle.
-	recovery = 30 * time.Second
+	// recovery is the time in which a bucket's rate doubles again after a throttle. It is long, as whoever emptied the
+	// account's bucket is most often still there.
+	recovery = 2 * time.Minute
 )
 
 // The buckets from which AWS pays calls, each shared by everybody in the account and Region.
@@ -40,16 +41,13 @@ func bucketOf(action string) string {
 }
 
 // Budget is what calls to AWS are paid from: one rate for the process, and under it one for each of AWS's buckets, which
-// halves at once when AWS throttles it and doubles every 30 s after that. It is safe for concurrent use.
+// halves at once when AWS throttles it and doubles every two minutes after that. It is safe for concurrent use.
 type Budget struct {
 	full    float64 // calls a second
 	burst   int
 	process *rate.Limiter
 
 	mu      sync.Mutex
-	waiting int           // calls that wait for their turn now
-	since   time.Time     // when the first of those began to
-	waited  time.Duration // before that
 	buckets map[string]*bucket
 }
 
@@ -68,16 +66,6 @@ func NewBudget(full float64, burst int) *Budget {
 		b.buckets[name] = &bucket{limiter: rate.NewLimiter(rate.Limit(full), burst)}
 	}
 	return b
-}
-
-// Waited is for how much of the time since start a call waited for its turn. Calls that wait together count once.
-func (b *Budget) Waited() time.Duration {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.waiting > 0 {
-		return b.waited + time.Since(b.since)
-	}
-	return b.waited
 }
 
 // Rates are the calls a second that may go to each of AWS's buckets now.
@@ -104,17 +92,7 @@ func (b *Budget) wait(ctx context.Context, name string) error {
 	b.mu.Lock()
 	k := b.buckets[name]
 	b.adjust(k)
-	if b.waiting++; b.waiting == 1 {
-		b.since = time.Now()
-	}
 	b.mu.Unlock()
-	defer func() {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		if b.waiting--; b.waiting == 0 {
-			b.waited += time.Since(b.since)
-		}
-	}()
 	for _, limiter := range []*rate.Limiter{k.limiter, b.process} {
 		if err := limiter.Wait(ctx); err != nil {
 			return fmt.Errorf("waiting for the call budget (NIGHTJAR_AWS_RATE): %w: %w", ecs.ErrUnpaid, err)

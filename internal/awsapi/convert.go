@@ -2,6 +2,7 @@ package awsapi
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"unique"
@@ -18,7 +19,10 @@ func service(s types.Service) ecs.Service {
 	r := ecs.Service{
 		ARN: aws.ToString(s.ServiceArn), Name: aws.ToString(s.ServiceName),
 		Status: aws.ToString(s.Status), DesiredCount: int(s.DesiredCount), RunningCount: int(s.RunningCount),
-		Event: newest(s.Events),
+		Version: version(s),
+	}
+	if e, found := newest(s.Events); found && !strings.Contains(aws.ToString(e.Message), "has reached a steady state") {
+		r.Event = aws.ToString(e.Message)
 	}
 	if s.DeploymentController != nil {
 		r.Controller = string(s.DeploymentController.Type)
@@ -34,17 +38,31 @@ func service(s types.Service) ecs.Service {
 	return r
 }
 
-// newest is the message of the newest event, "" where it is no more than that the service is in a steady state.
-func newest(events []types.ServiceEvent) string {
+// newest is the newest event.
+func newest(events []types.ServiceEvent) (types.ServiceEvent, bool) {
 	if len(events) == 0 {
-		return ""
+		return types.ServiceEvent{}, false
 	}
-	last := slices.MaxFunc(events, func(a, b types.ServiceEvent) int { return aws.ToTime(a.CreatedAt).Compare(aws.ToTime(b.CreatedAt)) })
-	message := aws.ToString(last.Message)
-	if strings.Contains(message, "has reached a steady state") {
-		return ""
+	return slices.MaxFunc(events, func(a, b types.ServiceEvent) int { return aws.ToTime(a.CreatedAt).Compare(aws.ToTime(b.CreatedAt)) }), true
+}
+
+// version is made of everything that differs when a task starts, stops or changes hands. An event is written whenever the
+// scheduler starts or stops a task, so none comes and goes between two looks unseen.
+//
+// Source: Amazon ECS developer guide, "Amazon ECS service event messages"; API reference, Service.
+func version(s types.Service) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %d %d %d", aws.ToString(s.Status), s.DesiredCount, s.RunningCount, s.PendingCount)
+	for _, d := range s.Deployments {
+		fmt.Fprintf(&b, " %s %s %d %d %d %d", aws.ToString(d.Id), aws.ToString(d.Status), d.DesiredCount, d.RunningCount, d.PendingCount, d.FailedTasks)
 	}
-	return message
+	for _, t := range s.TaskSets {
+		fmt.Fprintf(&b, " %s %s %d %d", aws.ToString(t.Id), aws.ToString(t.Status), t.RunningCount, t.PendingCount)
+	}
+	if e, found := newest(s.Events); found {
+		b.WriteString(" " + aws.ToString(e.Id))
+	}
+	return b.String()
 }
 
 func isPrimary(set types.TaskSet) bool { return aws.ToString(set.Status) == "PRIMARY" }

@@ -46,29 +46,46 @@ func (c *Client) Services(ctx context.Context, cluster string, names []string) (
 	})
 }
 
+// listPermission is what listing needs.
+const listPermission = "ecs:ListTasks"
+
 // ServiceTasks implements ecs.API.
 func (c *Client) ServiceTasks(ctx context.Context, cluster, service string) ([]string, error) {
-	const permission = "ecs:ListTasks"
 	what := fmt.Sprintf("the tasks of the service %s/%s", cluster, service)
-	var arns []string
-	in := &sdkecs.ListTasksInput{Cluster: &cluster, ServiceName: &service}
-	for range maxPages {
+	arns, whole, err := c.list(ctx, what, &sdkecs.ListTasksInput{Cluster: &cluster, ServiceName: &service}, maxPages)
+	if err == nil && !whole {
+		err = explain(listPermission, what, fmt.Errorf("the list has more than %d pages", maxPages))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return arns, nil
+}
+
+// ClusterTasks implements ecs.API.
+func (c *Client) ClusterTasks(ctx context.Context, cluster string, pages int) (arns []string, whole bool, err error) {
+	return c.list(ctx, "the tasks of the ECS cluster "+cluster, &sdkecs.ListTasksInput{Cluster: &cluster}, pages)
+}
+
+// list lists tasks, up to so many pages, and tells whether that is all.
+func (c *Client) list(ctx context.Context, what string, in *sdkecs.ListTasksInput, pages int) (arns []string, whole bool, err error) {
+	for range pages {
 		out, err := c.listTasks(ctx, in)
 		if err != nil {
-			return nil, explain(permission, what, err)
+			return nil, false, explain(listPermission, what, err)
 		}
 		last := aws.ToString(out.NextToken) == ""
 		if last && out.TaskArns == nil || slices.Contains(out.TaskArns, "") { // AWS's empty list is []
-			return nil, explain(permission, what, stranger("the answer is not a list of tasks"))
+			return nil, false, explain(listPermission, what, stranger("the answer is not a list of tasks"))
 		}
 		arns = append(arns, out.TaskArns...)
 		if last { // a page may be short or empty, and yet have a token
 			slices.Sort(arns)
-			return slices.Compact(arns), nil
+			return slices.Compact(arns), true, nil
 		}
 		in.NextToken = out.NextToken
 	}
-	return nil, explain(permission, what, fmt.Errorf("the list has more than %d pages", maxPages))
+	return nil, false, nil
 }
 
 // Tasks implements ecs.API.

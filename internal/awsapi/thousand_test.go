@@ -69,8 +69,8 @@ func TestAThousandServicesAreReadWithinThreeSeconds(t *testing.T) {
 		for _, name := range names(1000) {
 			refs = append(refs, mesh.ServiceRef{Cluster: "c1", Service: name, Port: 8080})
 		}
-		inventory := ecs.NewInventory(client)
-		for round, want := range []int64{100 + 1000 + 100, 1000} { // services, lists, tasks; then lists alone
+		inventory := ecs.NewInventory(client, nil)
+		for round, want := range []int64{100 + 1000 + 100, 100 + 1000} { // services, lists, tasks; then services and lists alone
 			begin, before := time.Now(), calls.Load()
 			for _, r := range inventory.Read(t.Context(), refs) {
 				if r.Err != nil || len(r.Service.Endpoints) != 10 {

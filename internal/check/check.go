@@ -36,6 +36,8 @@ type Check struct {
 	// Local is the part of the settings that tells where Envoy and a running nightjar are: Settings, or what could be read
 	// though they are wrong; nil where even that is wrong. Its XDS is the zero Address where that isn't known.
 	Local *config.Config
+	// Schedule is how serve would read.
+	Schedule *ecs.Schedule
 	// AWS is what services are read from, and AWSErr why it can't be set up.
 	AWS    ecs.API
 	AWSErr error
@@ -104,7 +106,8 @@ func (c *Check) world(ctx context.Context) []Finding {
 	}
 	api := newWatched(c.AWS)
 	told := causes{}
-	readings := readServices(ctx, api, refs, c.Progress)
+	inventory := ecs.NewInventory(api, nil)
+	readings := readServices(ctx, inventory, refs, c.Progress)
 	findings := c.permissions(ctx, api, refs, told)
 	for _, r := range readings {
 		findings = append(findings, judgeService(r, pathsOf(c.Settings, r.Ref.Name()), told))
@@ -117,7 +120,7 @@ func (c *Check) world(ctx context.Context) []Finding {
 		}
 	}
 	findings = append(findings, judgeRoutes(c.Settings, readings)...)
-	return append(findings, judgePace(c.Settings, readings[:len(refs)])...)
+	return append(findings, judgePace(c.Settings, inventory.Size(c.Schedule), readings[:len(refs)])...)
 }
 
 // permissions tries what no reading has tried yet, and judges all.

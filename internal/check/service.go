@@ -22,8 +22,9 @@ var errNoTime = errors.New("not read: there was no time for it")
 
 // readServices reads services in groups. Where one cause strikes a whole group, the others are not asked for: they would
 // say the same.
-func readServices(ctx context.Context, w *watched, refs []mesh.ServiceRef, progress func(string)) []mesh.Reading {
-	inventory := ecs.NewInventory(w)
+func readServices(
+	ctx context.Context, inventory *ecs.Inventory, refs []mesh.ServiceRef, progress func(string),
+) []mesh.Reading {
 	readings := make([]mesh.Reading, 0, len(refs))
 	var cause error
 	for some := range slices.Chunk(refs, group) {
@@ -155,31 +156,24 @@ func pathsOf(s *config.Config, service string) []string {
 }
 
 // judgePace says what reading all of it costs.
-func judgePace(s *config.Config, readings []mesh.Reading) []Finding {
+func judgePace(s *config.Config, size ecs.Size, readings []mesh.Reading) []Finding {
 	const slow = 30 // seconds
-	tasks := map[[2]string]int{}
 	for _, r := range readings {
 		if r.Err != nil {
 			return []Finding{{
 				Check: "pace", Result: Note, Found: "not known: what a read costs follows from the number of tasks, and not all services could be read",
 			}}
 		}
-		key := [2]string{r.Ref.Cluster, r.Ref.Service}
-		tasks[key] = max(tasks[key], len(r.Service.Endpoints)+len(r.Service.Excluded))
 	}
-	if len(tasks) == 0 {
+	if len(readings) == 0 {
 		return nil
 	}
-	sizes := make([]ecs.Size, 0, len(tasks))
-	for key, n := range tasks {
-		sizes = append(sizes, ecs.Size{Cluster: key[0], Tasks: n})
-	}
-	pace := ecs.NewPace(sizes, s.Rate, s.Wait)
+	pace := ecs.NewPace(size, s.Rate, s.Wait)
 	f := Finding{Check: "pace", Result: OK, Found: pace.String()}
 	switch {
 	case pace.Sidecars == 0:
 		f.Result, f.Do = Warning, "lower NIGHTJAR_AWS_RATE, or raise WAITTIME: AWS will throttle, and everybody else in the account"
-	case pace.Round.Seconds() > slow:
+	case pace.Every.Services.Seconds() > slow:
 		f.Result, f.Do = Note, "raise NIGHTJAR_AWS_RATE, where the account can spare the calls"
 	}
 	return []Finding{f}

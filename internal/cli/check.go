@@ -86,6 +86,7 @@ func (c *call) toCheck(ctx context.Context) (todo *check.Check, wrong bool) {
 		todo.Source = &neighbours{call: c, settings: todo.Local}
 		return todo, true
 	}
+	todo.Schedule = schedule(settings)
 	todo.Settings, todo.Local, todo.Warnings = settings, settings, append(todo.Warnings, settings.Warnings...)
 	todo.Source = &neighbours{call: c, settings: settings}
 	budget := awsapi.NewBudget(settings.Rate, settings.Burst)

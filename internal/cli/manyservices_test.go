@@ -104,7 +104,7 @@ func manyServices(t *testing.T, services int) {
 	}
 	published := &latest{}
 	loop, err := control.New(control.Options{
-		Reader: ecs.NewInventory(client), Publisher: published, Budget: budget, Observer: admin.NewMetrics(), Log: log,
+		Reader: ecs.NewInventory(client, nil), Publisher: published, Observer: admin.NewMetrics(), Log: log,
 		Refs: refs, Wait: 100 * time.Millisecond, Proxies: []mesh.Proxy{{ID: "p"}},
 	})
 	if err != nil {

@@ -53,7 +53,7 @@ func outage(t *testing.T, kind ecssim.FaultKind) {
 	}
 	published := &latest{}
 	loop, err := control.New(control.Options{
-		Reader: ecs.NewInventory(client), Publisher: published, Budget: budget, Observer: admin.NewMetrics(), Log: log,
+		Reader: ecs.NewInventory(client, nil), Publisher: published, Observer: admin.NewMetrics(), Log: log,
 		Refs: []mesh.ServiceRef{{Cluster: "c1", Service: "web", Port: 8080}}, Wait: 100 * time.Millisecond, Proxies: []mesh.Proxy{{ID: "p"}},
 	})
 	if err != nil {

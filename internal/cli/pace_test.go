@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -18,18 +17,13 @@ import (
 	"github.com/groboclown/nightjar-mesh/internal/mesh"
 )
 
-// tally is an awsapi.Observer that counts calls, and an ecs.API that counts the reads of one service.
+// tally is an awsapi.Observer that counts calls.
 type tally struct {
-	ecs.API
 	mu sync.Mutex
 	counts
 }
 
-type counts struct {
-	calls   int
-	inTasks int // of these, from the bucket of the tasks
-	rounds  int
-}
+type counts struct{ services, tasks int }
 
 // now are the counts so far.
 func (c *tally) now() counts {
@@ -41,28 +35,16 @@ func (c *tally) now() counts {
 func (c *tally) Called(action, _ string, _ time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.calls++; action != "DescribeServices" {
-		c.inTasks++
+	if action == "DescribeServices" {
+		c.services++
+	} else {
+		c.tasks++
 	}
-}
-
-func (c *tally) ServiceTasks(ctx context.Context, cluster, service string) ([]string, error) {
-	if service == "s000" {
-		c.mu.Lock()
-		c.rounds++
-		c.mu.Unlock()
-	}
-	return c.API.ServiceTasks(ctx, cluster, service)
 }
 
 // TestThePaceIsWhatReadingTakes holds what ecs.Pace promises against the loop, the reader and the budget, in virtual time.
 func TestThePaceIsWhatReadingTakes(t *testing.T) {
-	for name, value := range map[string]string{
-		"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "x", "AWS_CONFIG_FILE": "/dev/null",
-		"AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_EC2_METADATA_DISABLED": "true",
-	} {
-		t.Setenv(name, value)
-	}
+	fakeCredentials(t)
 	for _, test := range []struct {
 		services, tasks, clusters int // tasks of each service
 		rate                      float64
@@ -80,7 +62,7 @@ func TestThePaceIsWhatReadingTakes(t *testing.T) {
 		t.Run(fmt.Sprintf("%+v", test), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var refs []mesh.ServiceRef
-				var sizes []ecs.Size
+				size := ecs.Size{Services: map[string]int{}, Tasks: map[string]int{}}
 				clusters := make([]ecssim.FileCluster, test.clusters)
 				for n := range test.services {
 					c := &clusters[n%test.clusters]
@@ -90,14 +72,18 @@ func TestThePaceIsWhatReadingTakes(t *testing.T) {
 					}
 					c.Services = append(c.Services, service)
 					refs = append(refs, mesh.ServiceRef{Cluster: c.Name, Service: service.Name, Port: 8080})
-					sizes = append(sizes, ecs.Size{Cluster: c.Name, Tasks: test.tasks})
+					size.Services[c.Name]++
+					size.Tasks[c.Name] += test.tasks
 				}
 				got, took := measure(t, clusters, refs, test.rate, test.wait)
-				want := ecs.NewPace(sizes, test.rate, test.wait)
-				t.Logf("%s: %d calls in %d rounds, %s each", want, got.calls, got.rounds, took/time.Duration(got.rounds))
-				near(t, "calls of a read", want.Calls, float64(got.calls)/float64(got.rounds))
-				near(t, "seconds from read to read", want.Round.Seconds(), took.Seconds()/float64(got.rounds))
-				near(t, "sidecars", float64(want.Sidecars), 20*took.Seconds()/float64(got.inTasks))
+				want := ecs.NewPace(size, test.rate, test.wait)
+				rounds := took.Seconds() / want.Every.Services.Seconds()
+				t.Logf("%s: %+v in %s", want, got, took)
+				near(t, "calls of a read", want.Calls, float64(got.services+got.tasks)/rounds)
+				near(t, "sidecars", float64(want.Sidecars), 20*took.Seconds()/float64(max(got.services, got.tasks)))
+				if spent := float64(got.services+got.tasks) / took.Seconds(); spent > test.rate {
+					t.Errorf("%.2f calls a second, of %g", spent, test.rate)
+				}
 			})
 		})
 	}
@@ -127,9 +113,8 @@ func measure(t *testing.T, clusters []ecssim.FileCluster, refs []mesh.ServiceRef
 	if err != nil {
 		t.Fatal(err)
 	}
-	counted.API = client
 	loop, err := control.New(control.Options{
-		Reader: ecs.NewInventory(counted), Publisher: &latest{}, Budget: budget, Observer: admin.NewMetrics(), Log: log,
+		Reader: ecs.NewInventory(client, &ecs.Schedule{Rate: rate, Wait: wait, Sidecar: "nightjar"}), Publisher: &latest{}, Observer: admin.NewMetrics(), Log: log,
 		Refs: refs, Wait: wait, Proxies: []mesh.Proxy{{ID: "p"}},
 	})
 	if err != nil {
@@ -138,22 +123,23 @@ func measure(t *testing.T, clusters []ecssim.FileCluster, refs []mesh.ServiceRef
 	go loop.Run(t.Context())
 	time.Sleep(3 * time.Minute)
 	before := counted.now()
-	const span = 20 * time.Minute
+	const span = 10 * time.Minute
 	time.Sleep(span)
 	after := counted.now()
-	return counts{calls: after.calls - before.calls, inTasks: after.inTasks - before.inTasks, rounds: after.rounds - before.rounds}, span
+	return counts{services: after.services - before.services, tasks: after.tasks - before.tasks}, span
 }
 
 func TestThePaceInWords(t *testing.T) {
 	t.Parallel()
-	three := []ecs.Size{{Cluster: "c", Tasks: 20}, {Cluster: "c", Tasks: 20}, {Cluster: "c", Tasks: 20}}
+	size := func(services, tasks, readers int) ecs.Size {
+		return ecs.Size{Services: map[string]int{"c": services}, Tasks: map[string]int{"c": tasks}, Readers: readers}
+	}
 	for want, pace := range map[string]ecs.Pace{
-		"3 services, 60 tasks: a read costs 3.6 calls; at 1 call/s you are fresh within 3.6 s (7.2 s for a container's health); " +
-			"20 sidecars like this one would use the account's whole bucket": ecs.NewPace(three, 1, 100*time.Millisecond),
-		"1 service, 1 task: a read costs 1.4 calls; at 0.5 calls/s you are fresh within 2.8 s":                                                                        ecs.NewPace([]ecs.Size{{Tasks: 1}}, 0.5, time.Millisecond),
-		"with WAITTIME=10000 you are fresh within 10 s; 50 sidecars":                                                                                                  ecs.NewPace(three, 1, 10*time.Second),
-		"3 services, 60 tasks: a read costs 3 calls; with WAITTIME=100 you are fresh within 0.1 s; that alone is more than the 20 calls/s that the whole account has": ecs.NewPace(three, 200, 100*time.Millisecond),
-		"0 services, 0 tasks: a read costs 0 calls":                                                                                                                   ecs.NewPace(nil, 1, time.Second),
+		"3 services, 60 tasks: a read costs 1.3 calls; at 1 call/s you are fresh within 1.4 s (1 s while something moves); " +
+			"28 sidecars like this one would use the account's whole bucket": ecs.NewPace(size(3, 60, 1), 1, 100*time.Millisecond),
+		"that leaves room for 60 sidecars like this one, as many as are seen": ecs.NewPace(size(3, 60, 60), 1, 100*time.Millisecond),
+		"0 services, 0 tasks": ecs.NewPace(size(0, 0, 1), 1, time.Second),
+		"that alone is more than the 20 calls/s that the whole account has": ecs.NewPace(size(3, 60, 1), 200, time.Millisecond),
 	} {
 		if got := pace.String(); !strings.Contains(got, want) {
 			t.Errorf("%s\nwant %s", got, want)

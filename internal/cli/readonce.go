@@ -24,7 +24,7 @@ func readOnce(ctx context.Context, c *call, settings *config.Config, log *slog.L
 	if err != nil {
 		return nil, err
 	}
-	readings := ecs.NewInventory(client).Read(ctx, settings.Refs())
+	readings := ecs.NewInventory(client, nil).Read(ctx, settings.Refs())
 	if own := settings.OwnRefs(); len(own) > 0 {
 		readings = append(readings, readOwnOnce(ctx, newOwnReader(c, settings, client), own)...)
 	}

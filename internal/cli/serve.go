@@ -70,7 +70,7 @@ func assemble(ctx context.Context, c *call, settings *config.Config, log *slog.L
 	}
 	p := &plane{cache: xds.NewCache(log, metrics)}
 	p.loop, err = control.New(control.Options{
-		Reader: ecs.NewInventory(client), Publisher: p.cache, Budget: budget, Observer: metrics, Log: log,
+		Reader: ecs.NewInventory(client, schedule(settings)), Publisher: p.cache, Observer: metrics, Log: log,
 		Refs: settings.Refs(), Proxies: []mesh.Proxy{settings.Proxy()}, Wait: settings.Wait,
 		Own: control.Source{Reader: newOwnReader(c, settings, client), Refs: settings.OwnRefs(), Wait: ownWait},
 	})
@@ -99,6 +99,13 @@ func listeners(settings *config.Config) string {
 		all = append(all, l.Name+"="+l.Addr.String())
 	}
 	return strings.Join(all, " ")
+}
+
+// schedule is when what is read.
+func schedule(settings *config.Config) *ecs.Schedule {
+	return &ecs.Schedule{
+		Rate: settings.Rate, Wait: settings.Wait, Sidecar: settings.Sidecar, OwnCluster: settings.OwnCluster, OwnService: settings.OwnService,
+	}
 }
 
 func newClient(

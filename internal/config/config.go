@@ -33,6 +33,8 @@ type Config struct {
 	HealthPath string
 	// OwnCluster and OwnService name the service that the own task is of; "" where unknown.
 	OwnCluster, OwnService string
+	// Sidecar is the name of nightjar's own container.
+	Sidecar string
 	// AccessLog says which requests Envoy logs, and Stats where it serves its metrics; not valid for nowhere.
 	AccessLog mesh.AccessLog
 	Stats     netip.AddrPort

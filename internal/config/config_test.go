@@ -48,7 +48,7 @@ func TestDefaultsByNetworkMode(t *testing.T) {
 		}},
 		Admin:     Address{Network: "tcp", Host: "127.0.0.1", Port: 9903},
 		EnvoyHost: "localhost", EnvoyAdmin: netip.MustParseAddrPort("127.0.0.1:9901"), Wait: 100 * time.Millisecond, Rate: 1, Burst: 10, LogLevel: slog.LevelInfo,
-		NodeID: "0123456789abcdef", NodeService: "web", Zone: "eu-west-1a",
+		NodeID: "0123456789abcdef", NodeService: "web", Zone: "eu-west-1a", OwnCluster: "shop", OwnService: "web", Sidecar: "nightjar",
 	}
 	loopback := Address{Network: "tcp", Host: "127.0.0.1", Port: 9902}
 	shared := Address{Network: "unix", Path: "/shared/xds.sock"}
@@ -70,7 +70,7 @@ func TestDefaultsByNetworkMode(t *testing.T) {
 			want := base
 			want.Mode, want.XDS, want.Egress = test.mode, test.xds, netip.MustParseAddrPort(test.egress)
 			if test.task == nil {
-				want.NodeID, want.NodeService, want.Zone = "nightjar-envoy", "nightjar", ""
+				want.NodeID, want.NodeService, want.Zone, want.OwnCluster, want.OwnService = "nightjar-envoy", "nightjar", "", "", ""
 			}
 			got, err := Load(Input{Env: good(), Task: test.task})
 			if err != nil {

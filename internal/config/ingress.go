@@ -43,9 +43,6 @@ func (l *loader) ownService() {
 	const variable = "CURRENT_SERVICE_ARN"
 	c := l.config
 	c.OwnCluster = l.ownCluster.name
-	if l.Task != nil {
-		c.OwnService = l.Task.ServiceName
-	}
 	if l.value(variable) != "" {
 		arn, _ := l.service(variable)
 		if arn.Cluster != "" && l.ownCluster.name != "" && arn.Cluster != l.ownCluster.name {

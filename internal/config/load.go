@@ -99,7 +99,7 @@ func (l *loader) modeDefault(name string) string {
 // task takes the own network mode and the node's names from the metadata endpoint.
 func (l *loader) task() {
 	c := l.config
-	c.Mode, c.NodeID, c.NodeService = "awsvpc", "nightjar-envoy", "nightjar"
+	c.Mode, c.NodeID, c.NodeService, c.Sidecar = "awsvpc", "nightjar-envoy", "nightjar", "nightjar"
 	t := l.Task
 	if t == nil {
 		return
@@ -107,7 +107,10 @@ func (l *loader) task() {
 	if mode := t.NetworkMode(); mode != "" {
 		c.Mode = mode
 	}
-	c.NodeID, c.Zone = t.ID(), t.AvailabilityZone
+	c.NodeID, c.Zone, c.OwnCluster, c.OwnService = t.ID(), t.AvailabilityZone, t.ClusterName(), t.ServiceName
+	if t.Own.Name != "" {
+		c.Sidecar = t.Own.Name
+	}
 	for _, name := range []string{t.ServiceName, t.Family} {
 		if name != "" {
 			c.NodeService = name

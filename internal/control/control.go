@@ -29,11 +29,6 @@ type Publisher interface {
 	Publish(m *mesh.Mesh) error
 }
 
-// Budget tells how long calls have waited for their turn, all together since start.
-type Budget interface {
-	Waited() time.Duration
-}
-
 // Observer is told what happens, for metrics. Its methods must not block.
 type Observer interface {
 	// Changed counts a change of what a service serves.
@@ -44,7 +39,6 @@ type Observer interface {
 type Options struct {
 	Reader    Reader
 	Publisher Publisher
-	Budget    Budget
 	Observer  Observer
 	Log       *slog.Logger
 	// Refs are the services to read, each once.
@@ -70,7 +64,6 @@ type Source struct {
 type Loop struct {
 	Options
 	published chan struct{} // closed at the first publish
-	paced     bool          // that the budget sets the pace is said
 
 	publishing sync.Mutex // orders the publishes of both sources
 
@@ -123,13 +116,18 @@ func again(ctx context.Context, pause time.Duration, do func()) {
 	}
 }
 
-// once is one round: it reads all services, in groups of which each is judged and published when it is read. The first is
-// small and each next one twice as large: what the call budget affords is published soon, and many still share their calls.
+// once is one round: it reads all services, in groups of which each is judged and published when it is read. Until all are
+// answered for, the first is small and each next one twice as large: what the call budget affords is published soon, and many
+// still share their calls.
 func (l *Loop) once(ctx context.Context) {
-	const firstGroup = 10
-	start, waited := time.Now(), l.Budget.Waited()
+	const firstGroup, usualGroup = 10, 50
+	start := time.Now()
 	rest := l.order()
-	for size := firstGroup; len(rest) > 0 && ctx.Err() == nil; size *= 2 {
+	size := usualGroup
+	if len(rest) > 0 && !l.records[rest[0]].answered {
+		size = firstGroup
+	}
+	for ; len(rest) > 0 && ctx.Err() == nil; size *= 2 {
 		group := rest[:min(size, len(rest))]
 		rest = rest[len(group):]
 		l.group(ctx, l.Reader, group)
@@ -140,7 +138,6 @@ func (l *Loop) once(ctx context.Context) {
 	l.mu.Lock()
 	l.round = time.Since(start)
 	l.mu.Unlock()
-	l.sayPace(l.Budget.Waited() - waited)
 }
 
 // order is the order in which a round reads the services: those first that AWS has not answered for yet.
@@ -289,14 +286,4 @@ func abridge(names []string) string {
 		return strings.Join(names, ", ")
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
-}
-
-// sayPace says once that the call budget, not Wait, sets the pace.
-func (l *Loop) sayPace(waited time.Duration) {
-	if l.paced || waited <= l.Wait {
-		return
-	}
-	l.paced = true
-	l.Log.Info("the call budget sets the pace, not WAITTIME; raise NIGHTJAR_AWS_RATE where the account can spare the calls",
-		"round", l.round.Round(time.Millisecond), "of_that_waiting_for_the_budget", waited.Round(time.Millisecond))
 }

@@ -26,16 +26,13 @@ type world struct {
 	definite bool
 	certain  bool
 	slow     time.Duration
-	// waits is how long the budget holds up each read.
-	waits, waited time.Duration
-	reads         int
+	reads    int
 }
 
 func (w *world) Read(ctx context.Context, refs []mesh.ServiceRef) []mesh.Reading {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.reads++
-	w.waited += w.waits
 	select {
 	case <-ctx.Done():
 	case <-time.After(w.slow):
@@ -61,12 +58,6 @@ func (w *world) Read(ctx context.Context, refs []mesh.ServiceRef) []mesh.Reading
 		readings = append(readings, r)
 	}
 	return readings
-}
-
-func (w *world) Waited() time.Duration {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.waited
 }
 
 func (w *world) Changed(string) {}
@@ -131,7 +122,7 @@ func start(t *testing.T, w *world) (*Loop, *published, *logged) {
 	p, log := &published{}, &logged{}
 	refs := []mesh.ServiceRef{{Cluster: "c", Service: "a"}, {Cluster: "c", Service: "b"}}
 	l, err := New(Options{
-		Reader: w, Publisher: p, Budget: w, Observer: w, Log: slog.New(slog.NewTextHandler(log, nil)), Refs: refs, Wait: time.Second,
+		Reader: w, Publisher: p, Observer: w, Log: slog.New(slog.NewTextHandler(log, nil)), Refs: refs, Wait: time.Second,
 		Proxies: []mesh.Proxy{{Listeners: []mesh.Listener{{Name: "egress"}}, Routes: []mesh.Route{
 			{Listener: "egress", Path: "/a", Service: "c/a"}, {Listener: "egress", Path: "/b", Service: "c/b"},
 		}}},
@@ -251,22 +242,11 @@ func TestNothingIsPublishedWhereNothingChanged(t *testing.T) {
 	})
 }
 
-func TestThatTheBudgetSetsThePaceIsSaidOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := &world{waits: 2 * time.Second}
-		_, _, log := start(t, w)
-		rounds(60)
-		if n := strings.Count(log.String(), "NIGHTJAR_AWS_RATE"); n != 1 {
-			t.Fatalf("said %d times, want once:\n%s", n, log)
-		}
-	})
-}
-
 func TestRunEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{slow: time.Hour}
 		l, err := New(Options{
-			Reader: w, Publisher: &published{}, Budget: w, Observer: w, Log: slog.New(slog.DiscardHandler),
+			Reader: w, Publisher: &published{}, Observer: w, Log: slog.New(slog.DiscardHandler),
 			Refs: []mesh.ServiceRef{{Cluster: "c", Service: "a"}}, Wait: time.Second,
 		})
 		if err != nil {

@@ -37,6 +37,9 @@ type verdict struct {
 // too: a service that vanishes at once is more often a slip of AWS than the truth. So it is after a start: an Envoy may hold
 // endpoints from before.
 func (r *record) judge(reading mesh.Reading) verdict {
+	if reading.NotAsked {
+		return verdict{}
+	}
 	if reading.Err != nil {
 		return r.fail(reading)
 	}

@@ -15,7 +15,7 @@ func startBoth(t *testing.T, aws, own *world) (*Loop, *published) {
 	t.Helper()
 	p := &published{}
 	l, err := New(Options{
-		Reader: aws, Publisher: p, Budget: aws, Observer: aws, Log: slog.New(slog.DiscardHandler), Wait: time.Second,
+		Reader: aws, Publisher: p, Observer: aws, Log: slog.New(slog.DiscardHandler), Wait: time.Second,
 		Refs: []mesh.ServiceRef{{Cluster: "c", Service: "a"}},
 		Own:  Source{Reader: own, Refs: []mesh.ServiceRef{{Own: true, Container: "web"}}, Wait: time.Second},
 		Proxies: []mesh.Proxy{{Listeners: []mesh.Listener{{Name: "egress"}, {Name: "ingress", Direction: mesh.Ingress}}, Routes: []mesh.Route{

@@ -15,6 +15,9 @@ type API interface {
 	// Services describes ECS services by name, any number; the answer is by name. An ECS cluster that AWS does not know is
 	// ErrNotFound.
 	Services(ctx context.Context, cluster string, names []string) (map[string]Service, error)
+	// ClusterTasks lists the ARNs of all tasks of an ECS cluster whose desired status is RUNNING, or those on the first pages,
+	// so many, and tells whether that is all.
+	ClusterTasks(ctx context.Context, cluster string, pages int) (arns []string, whole bool, err error)
 	// ServiceTasks lists the ARNs of the tasks of a service whose desired status is RUNNING.
 	// A service or ECS cluster that AWS does not know is ErrNotFound.
 	ServiceTasks(ctx context.Context, cluster, service string) ([]string, error)
@@ -33,6 +36,8 @@ type Service struct {
 	Status string
 	// DesiredCount and RunningCount are how many tasks ECS is to run, and how many it runs.
 	DesiredCount, RunningCount int
+	// Version differs whenever something of its tasks moves: the counts, the deployments or task sets, the newest event.
+	Version string
 	// Event is the message of its newest event, "" where that says no more than that it is in a steady state.
 	Event string
 	// Controller is ECS, CODE_DEPLOY or EXTERNAL; "" is ECS.

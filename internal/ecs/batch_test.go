@@ -14,7 +14,7 @@ import (
 func TestTasksThatStartedOneByOneAreSoonDescribedTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeAWS()
-		inv := NewInventory(f)
+		inv := NewInventory(f, nil)
 		for n := range 5 {
 			f.add("c1", "a", bridgeTask(fmt.Sprint("a", n), uint16(1+n)))
 			read(t, inv, refTo("c1", "a"))
@@ -40,7 +40,7 @@ func TestATaskDescribedBeforeItsTimeHoldsNothingBack(t *testing.T) {
 		f := newFakeAWS()
 		f.add("c1", "quiet", bridgeTask("q1", 1))
 		f.add("c1", "busy", changed(bridgeTask("b1", 2), func(t *Task) { t.LastStatus = "PENDING" }))
-		inv := NewInventory(f)
+		inv := NewInventory(f, nil)
 		read(t, inv, refTo("c1", "quiet"), refTo("c1", "busy"))
 		time.Sleep(3 * time.Second) // q1 is due soon
 		f.change(func() { f.fail["Tasks"] = errors.New("throttled") })
@@ -64,7 +64,7 @@ func TestAFailedDescribeServicesStrikesOnlyThoseInIt(t *testing.T) {
 		refs = append(refs, refTo("c1", name))
 	}
 	f.fail["Services c1/s12"] = errors.New("s12: a failure that AWS does not name")
-	for n, r := range NewInventory(f).Read(t.Context(), refs) {
+	for n, r := range NewInventory(f, nil).Read(t.Context(), refs) {
 		if struck := n >= 10 && n < 20; (r.Err != nil) != struck {
 			t.Errorf("%s: %v", r.Ref.Name(), r.Err)
 		}
@@ -83,7 +83,7 @@ func TestAFailedInstanceReadStrikesOnlyWhoNeedsIt(t *testing.T) {
 	on("a", together)
 	on("b", 1)
 	f.fail["ContainerInstances b0"] = errors.New("throttled")
-	got := NewInventory(f).Read(t.Context(), []mesh.ServiceRef{refTo("c1", "a"), refTo("c1", "b")})
+	got := NewInventory(f, nil).Read(t.Context(), []mesh.ServiceRef{refTo("c1", "a"), refTo("c1", "b")})
 	if got[0].Err != nil || len(got[0].Service.Endpoints) != together {
 		t.Errorf("a: %v", got[0].Err)
 	}
@@ -107,7 +107,7 @@ func TestAChangeOfThePrimaryTaskSetIsSeenAtTheNextRead(t *testing.T) {
 				})
 			}
 			sets() // an answer that is late has none
-			inv := NewInventory(f)
+			inv := NewInventory(f, nil)
 			read(t, inv, refTo("c1", "a"))
 			sets(TaskSet{ID: "ecs-svc/1", Status: "PRIMARY"}, TaskSet{ID: "ecs-svc/2", Status: "ACTIVE"})
 			if got := read(t, inv, refTo("c1", "a"))[0].Endpoints; len(got) != 1 || got[0].Task != "blue" {

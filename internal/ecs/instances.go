@@ -13,6 +13,9 @@ func (r *round) findInstances(ctx context.Context) {
 	wanted := map[string][]string{} // ECS cluster → ARNs
 	needs := map[string][]serviceKey{}
 	for _, key := range r.keys {
+		if !r.asked[key] || r.errs[key] != nil {
+			continue
+		}
 		for _, arn := range r.lists[key] {
 			t := r.tasks[arn]
 			if t == nil || t.task.ContainerInstance == "" || isAWSVPC(t.task) || lives(t.task) != "" {

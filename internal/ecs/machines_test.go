@@ -60,7 +60,7 @@ func TestTheRealShapesAreReadToAddresses(t *testing.T) {
 				task.ContainerInstance = strings.Replace(task.ContainerInstance, strings.Repeat("b", 32), strings.Repeat("c", 32), 1)
 			}
 			f.add("c1", "web", task)
-			got := read(t, NewInventory(f), ref("", 8080))[0]
+			got := read(t, NewInventory(f, nil), ref("", 8080))[0]
 			if diff := cmp.Diff([]string{addr}, summary(got)); diff != "" {
 				t.Fatal(diff)
 			}
@@ -74,7 +74,7 @@ func TestAMachineThatAWSDoesNotKnowYetIsAskedForAgain(t *testing.T) {
 		known := maps.Clone(f.instances)
 		f.instances = map[string]ContainerInstance{}
 		f.add("c1", "a", bridgeTask("a1", 32768))
-		inv := NewInventory(f)
+		inv := NewInventory(f, nil)
 		got := read(t, inv, refTo("c1", "a"))[0]
 		if len(got.Excluded) != 1 || got.Excluded[0].Reason != "AWS does not know its container instance: it is new, or gone" {
 			t.Fatalf("%+v", got)
@@ -99,7 +99,7 @@ func TestServicesOfOneNameInSeveralECSClustersStayApart(t *testing.T) {
 	other.ARN, other.ContainerInstance = "arn:aws:ecs:eu-west-1:1:task/c2/a1", "ci2"
 	f.add("c1", "a", bridgeTask("a1", 1))
 	f.add("c2", "a", other)
-	got := read(t, NewInventory(f), refTo("c1", "a"), refTo("c2", "a"))
+	got := read(t, NewInventory(f, nil), refTo("c1", "a"), refTo("c2", "a"))
 	if diff := cmp.Diff([][]string{{"10.0.0.7:1"}, {"192.0.2.2:2"}}, [][]string{summary(got[0]), summary(got[1])}); diff != "" {
 		t.Fatal(diff)
 	}
@@ -115,7 +115,7 @@ func TestAFailedBatchStrikesOnlyTheServicesWithTasksInIt(t *testing.T) {
 			}
 			f.add("c1", name, tasks...)
 		}
-		inv := NewInventory(f)
+		inv := NewInventory(f, nil)
 		refs := []mesh.ServiceRef{refTo("c1", "a"), refTo("c1", "b")}
 		before := read(t, inv, refs...)
 		f.change(func() { f.fail["Tasks arn:aws:ecs:eu-west-1:1:task/c1/b7"] = errors.New("throttled") })

@@ -13,84 +13,134 @@ const (
 	// tasks; for describing services they are as many again.
 	// Source: Amazon ECS API reference, "Request throttling for the Amazon ECS API": burst 100, refill 20 a second.
 	accountRate = 20
+	// fleetRate is what of that all sidecars together take while nothing changes; the rest is for the account's owners.
+	fleetRate = 12
+	// quickest is how often a service is described at most.
+	quickest = time.Second
+	// listAge is how seldom a quiet service is listed: its description shows that something moved.
+	listAge = 30 * time.Second
+	// taskAge is how old the description of a quiet task may get. Nothing else shows that a container's health or, after its
+	// restart, its host port changed; the contract follows both within 6 s.
+	taskAge = 5 * time.Second
 )
 
-// Size is what the cost of reading a service depends on.
+// Size is what reading costs.
 type Size struct {
-	// Cluster is the name of its ECS cluster: services of one share calls.
-	Cluster string
-	Tasks   int
+	// Services are the services, and Tasks the tasks, of each ECS cluster.
+	Services, Tasks map[string]int
+	// Readers are the sidecars that read as this one does, this one included; at least 1.
+	Readers int
 }
 
-// Pace is what an Inventory costs in the long run, while nothing changes, and how fresh it can be for that.
+// calls are those that describe all services, list all, and describe all tasks.
+func (s Size) calls() (services, lists, tasks float64) {
+	for cluster, n := range s.Services {
+		services += pages(n, servicesTogether)
+		// One list of the ECS cluster serves several services, where its pages are fewer than those.
+		lists += min(float64(n), max(1, pages(s.Tasks[cluster], listed)))
+		tasks += pages(s.Tasks[cluster], together)
+	}
+	return services, lists, tasks
+}
+
+// Intervals are how often what is read.
+type Intervals struct {
+	// Services is how often quiet services are described, and Moving those in motion, which are listed then too.
+	Services, Moving time.Duration
+	// Lists and Tasks are how often the tasks of quiet services are listed and described.
+	Lists, Tasks time.Duration
+}
+
+// IntervalsFor share the budget of one sidecar, rate calls a second, and what all readers together may take of the account's: a
+// sidecar with a higher rate takes as much larger a share.
+func IntervalsFor(size Size, rate float64) Intervals {
+	services, lists, tasks := size.calls()
+	share := fleetRate * rate / float64(max(1, size.Readers))
+	// Lists and tasks are paid from one of AWS's buckets, services from another.
+	i := Intervals{
+		Lists: max(listAge, after(lists, min(share/2, 0.2*rate))),
+		Tasks: max(taskAge, after(tasks, min(share/2, 0.4*rate))),
+	}
+	left := 0.95*rate - per(lists, i.Lists) - per(tasks, i.Tasks)
+	i.Moving = max(quickest, after(services, share), after(1, rate))
+	i.Services = max(i.Moving, after(services, left))
+	return i
+}
+
+// inSteps are the intervals as they come out where it is looked at what is due after each pause.
+func (i Intervals) inSteps(pause time.Duration) Intervals {
+	up := func(d time.Duration) time.Duration { return (d + pause - 1) / max(1, pause) * max(1, pause) }
+	return Intervals{Services: up(i.Services), Moving: up(i.Moving), Lists: up(i.Lists), Tasks: up(i.Tasks)}
+}
+
+// after is how long so many calls take at a rate.
+func after(calls, rate float64) time.Duration {
+	return time.Duration(calls / rate * float64(time.Second))
+}
+
+// per are the calls a second of so many in each interval.
+func per(calls float64, every time.Duration) float64 { return calls / every.Seconds() }
+
+// Spread is over how long sidecars that start together put off what reading costs at first, so that the account's burst of 100
+// calls and its refill pay for all of it and something is left.
+func Spread(size Size) time.Duration {
+	_, lists, tasks := size.calls()
+	const kept, refill = 60, 14
+	return min(20*time.Second, max(0, after(float64(size.Readers)*(lists+tasks+1)-(accountBurst-kept), refill)))
+}
+
+// accountBurst are the calls that may come at once after a rest. Source: as accountRate.
+const accountBurst = 100
+
+// Pace is what an Inventory costs in the long run, while nothing changes, and how fresh it is for that.
 type Pace struct {
 	Services, Tasks int
 	// Calls is what one read of all services costs, on average.
 	Calls float64
-	// Round is the time from one read to the next: how old a reading gets.
-	Round time.Duration
-	// Health is how old the description of a task gets, and with it what is known of its containers' health.
-	Health time.Duration
+	// Every is how often what is read.
+	Every Intervals
 	// Sidecars are how many of the same kind use up what the account has.
 	Sidecars int
-
-	rate   float64
-	waited bool // the pause between reads sets the pace, not the budget
+	// Readers are the sidecars that the pace leaves room for.
+	Readers int
+	rate    float64
 }
 
-// NewPace is the pace of reading services at a rate in calls a second, with a pause between reads. Services read under
-// several names count once.
-func NewPace(services []Size, rate float64, wait time.Duration) Pace {
-	p := Pace{Services: len(services), rate: rate}
-	tasksOf, servicesOf := map[string]int{}, map[string]int{}
-	var lists, tasks, described float64
-	for _, s := range services {
-		p.Tasks += s.Tasks
-		tasksOf[s.Cluster] += s.Tasks
-		servicesOf[s.Cluster]++
-		lists += max(1, pages(s.Tasks, listed))
+// NewPace is the pace of reading at a rate in calls a second, with a pause between reads.
+func NewPace(size Size, rate float64, wait time.Duration) Pace {
+	services, lists, tasks := size.calls()
+	p := Pace{Every: IntervalsFor(size, rate).inSteps(wait), Readers: max(1, size.Readers), rate: rate}
+	for cluster, n := range size.Services {
+		p.Services += n
+		p.Tasks += size.Tasks[cluster]
 	}
-	for cluster, n := range servicesOf {
-		tasks += pages(tasksOf[cluster], together)
-		described += pages(n, servicesTogether)
+	if p.Services == 0 {
+		return p
 	}
-	took := func(calls float64) time.Duration {
-		return max(wait, time.Duration(calls/rate*float64(time.Second)))
-	}
-	// What is described is due again in the first round in which it is old enough. For tasks the round's lists come first.
-	everyTasks := roundsIn(taskAge, took(lists))
-	inBucket := lists + tasks/everyTasks
-	p.Calls = inBucket + described/roundsIn(serviceAge, took(inBucket))
-	p.Round = took(p.Calls)
-	p.Health = time.Duration(everyTasks * float64(p.Round))
-	p.waited = p.Round == wait
-	if p.Round > 0 && p.Services > 0 {
-		p.Sidecars = int(accountRate * p.Round.Seconds() / inBucket)
-	}
+	ofServices, ofTasks := per(services, p.Every.Services), per(lists, p.Every.Lists)+per(tasks, p.Every.Tasks)
+	p.Calls = (ofServices + ofTasks) * p.Every.Services.Seconds()
+	p.Sidecars = int(accountRate / max(ofServices, ofTasks))
 	return p
 }
 
 func pages(n, size int) float64 { return math.Ceil(float64(n) / float64(size)) }
 
-// roundsIn is in how many rounds something gets that old, at least one.
-func roundsIn(age, round time.Duration) float64 {
-	if round <= 0 {
-		return 1
-	}
-	return math.Ceil(float64(age) / float64(round))
-}
-
 // String is a line for people.
 func (p Pace) String() string {
-	at := fmt.Sprintf("at %s", count(p.rate, "call/s", "calls/s"))
-	if p.waited {
-		at = fmt.Sprintf("with WAITTIME=%d", p.Round.Milliseconds())
-	}
-	line := fmt.Sprintf("%s, %s: a read costs %s; %s you are fresh within %s",
+	line := fmt.Sprintf("%s, %s: a read costs %s; at %s you are fresh within %s",
 		count(float64(p.Services), "service", "services"), count(float64(p.Tasks), "task", "tasks"),
-		count(p.Calls, "call", "calls"), at, seconds(p.Round))
-	if p.Health > max(p.Round, taskAge+time.Second) {
-		line += fmt.Sprintf(" (%s for a container's health)", seconds(p.Health))
+		count(p.Calls, "call", "calls"), count(p.rate, "call/s", "calls/s"), seconds(p.Every.Services))
+	if p.Every.Moving < p.Every.Services {
+		line += fmt.Sprintf(" (%s while something moves)", seconds(p.Every.Moving))
+	}
+	if p.Every.Tasks > taskAge+time.Second {
+		line += fmt.Sprintf(", %s for a container's health", seconds(p.Every.Tasks))
+	}
+	if p.Sidecars == 0 && p.Services > 0 {
+		return line + fmt.Sprintf("; that alone is more than the %d calls/s that the whole account has", accountRate)
+	}
+	if p.Readers > 1 {
+		line += fmt.Sprintf("; that leaves room for %d sidecars like this one, as many as are seen", p.Readers)
 	}
 	if p.Sidecars == 0 && p.Services > 0 {
 		return line + fmt.Sprintf("; that alone is more than the %d calls/s that the whole account has", accountRate)

@@ -228,7 +228,7 @@ type serviceAnswer struct {
 	DeploymentController *controllerAnswer  `json:"deploymentController,omitempty"`
 	Deployments          []deploymentAnswer `json:"deployments"`
 	TaskSets             []taskSetAnswer    `json:"taskSets,omitempty"`
-	Events               []struct{}         `json:"events"`
+	Events               []eventAnswer      `json:"events"`
 }
 
 type capacityProviderAnswer struct {
@@ -281,7 +281,7 @@ func (v *view) serviceAnswer(s *service) serviceAnswer {
 	a := serviceAnswer{
 		ServiceARN: s.arn, ServiceName: s.name, ClusterARN: v.clusterARN(s.cluster.name), Status: s.status, DesiredCount: s.desired,
 		LaunchType: s.def.LaunchType, TaskDefinition: definition(s.def), SchedulingStrategy: "REPLICA", CreatedAt: at(s.created),
-		LoadBalancers: []loadBalancerAnswer{}, ServiceRegistries: []registryAnswer{}, Deployments: []deploymentAnswer{}, Events: []struct{}{},
+		LoadBalancers: []loadBalancerAnswer{}, ServiceRegistries: []registryAnswer{}, Deployments: []deploymentAnswer{}, Events: v.events(s),
 	}
 	a.DeploymentConfiguration.MaximumPercent, a.DeploymentConfiguration.MinimumHealthyPercent = 200, 100
 	if s.capacityProvider != "" {

@@ -93,6 +93,7 @@ type service struct {
 	deployments               []deployment
 	created                   time.Time
 	tasks                     []*task // oldest first, stopped ones included
+	events                    []serviceEvent
 }
 
 // deployment is a deployment, or a task set with the other controllers.

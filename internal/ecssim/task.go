@@ -91,6 +91,7 @@ func (w *World) start(c *cluster, s *service, def Definition, startedBy, group s
 	w.order = append(w.order, t)
 	if s != nil {
 		s.tasks = append(s.tasks, t)
+		w.tell(s, "has started 1 tasks: (task %s).", t.id)
 	}
 	w.after(w.timing.Provision, func() { w.pending(t) })
 }
@@ -165,6 +166,9 @@ func (w *World) stop(t *task, code, cause string) {
 		return
 	}
 	t.stopping = true
+	if t.service != nil {
+		w.tell(t.service, "has stopped 1 running tasks: (task %s).", t.id)
+	}
 	w.change(t, func(s *state) {
 		s.desired, s.stopCode, s.stopCause, s.stopping = "STOPPED", code, cause, w.now
 		if s.last == "RUNNING" {

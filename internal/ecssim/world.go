@@ -22,6 +22,7 @@ type World struct {
 	rng      *rand.Rand
 	events   events
 	sequence int
+	told     int // events of services
 
 	region, account string
 	timing          Timing

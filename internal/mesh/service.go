@@ -163,7 +163,9 @@ func (s *Service) Equal(o *Service) bool {
 // Reading is what one read of AWS says of one service: whole, or an error; never part of it.
 type Reading struct {
 	Ref ServiceRef
-	// Service is nil exactly where Err is not.
+	// NotAsked marks a service of which nothing was due: what is known of it goes on to hold.
+	NotAsked bool
+	// Service is nil where Err is not, or nothing was asked.
 	Service *Service
 	// At is when AWS answered, or failed to.
 	At  time.Time

@@ -1,0 +1,136 @@
+package ecs
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+// dueServices are those to describe. A call that isn't full takes along others of its ECS cluster, the oldest descriptions
+// first: they cost nothing there.
+func (r *round) dueServices() []serviceKey {
+	due := map[string][]serviceKey{}
+	rest := map[string][]serviceKey{}
+	for _, key := range r.withOwn() {
+		if w := r.watches[key]; r.schedule == nil || w.describeDue(r.now, r.services[key], r.every) {
+			due[key.cluster] = append(due[key.cluster], key)
+		} else if !r.now.Before(w.notBefore) {
+			rest[key.cluster] = append(rest[key.cluster], key)
+		}
+	}
+	var all []serviceKey
+	for cluster, keys := range due {
+		room := (servicesTogether - len(keys)%servicesTogether) % servicesTogether
+		next := rest[cluster]
+		slices.SortStableFunc(next, func(a, b serviceKey) int { return r.services[a].at.Compare(r.services[b].at) })
+		all = append(all, append(keys, next[:min(room, len(next))]...)...)
+	}
+	slices.SortFunc(all, compareKeys)
+	return all
+}
+
+// describeServices describes services, some of one ECS cluster together.
+func (r *round) describeServices(ctx context.Context, due []serviceKey) {
+	names := map[string][]string{}
+	for _, key := range due {
+		names[key.cluster] = append(names[key.cluster], key.name)
+	}
+	concurrently(batches(names, servicesTogether), func(b batch) {
+		found, err := r.api.Services(ctx, b.cluster, b.names)
+		noCluster := errors.Is(err, ErrNotFound)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for _, name := range b.names {
+			key := serviceKey{b.cluster, name}
+			r.asked[key] = true
+			if err != nil && !noCluster {
+				if r.errs[key] == nil {
+					r.errs[key] = err
+				}
+				continue
+			}
+			s, ok := found[name]
+			r.moved(key, s, ok)
+			r.services[key] = &describedService{service: s, found: ok, noCluster: noCluster, at: time.Now()}
+		}
+	})
+}
+
+// moved notes that a description differs from the one before.
+func (r *round) moved(key serviceKey, s Service, found bool) {
+	before := r.services[key]
+	if before == nil || before.found != found || before.service.Version != s.Version {
+		r.watches[key].changed = r.now
+	}
+}
+
+// describeTasks describes the tasks that are new, in motion or not looked at for a while.
+func (r *round) describeTasks(ctx context.Context) {
+	asked, owner := r.tasksToDescribe()
+	failed := map[string]error{}
+	concurrently(batches(asked, together), func(b batch) {
+		found, err := r.api.Tasks(ctx, b.cluster, b.names)
+		now := time.Now()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for _, arn := range b.names {
+			r.asked[owner[arn]] = true
+			t, described := found[arn]
+			switch known := r.tasks[arn]; {
+			case err != nil && (r.taskDue(known) || known.inMotion()):
+				failed[arn] = err
+			case err != nil: // it was asked for before its time: what is known of it still holds
+			case described:
+				r.tasks[arn] = &describedTask{task: t, of: owner[arn], at: now}
+				delete(r.unknown, arn)
+			case known != nil: // listed and not described: what was stays, and it is asked for again soon
+				known.at = now.Add(r.every.Moving - r.every.Tasks)
+			default:
+				r.unknown[arn] = now
+			}
+		}
+	})
+	for arn, err := range failed {
+		r.fail(owner[arn], err)
+	}
+}
+
+// tasksToDescribe are the ARNs of the tasks to describe by ECS cluster, and whose each is. A call that isn't full takes
+// along tasks that are due soon: they cost nothing there, and from then on are due together.
+func (r *round) tasksToDescribe() (asked map[string][]string, owner map[string]serviceKey) {
+	asked, owner = map[string][]string{}, map[string]serviceKey{}
+	soon := map[string][]string{}
+	for _, key := range r.keys {
+		if r.errs[key] != nil || r.schedule != nil && r.now.Before(r.watches[key].notBefore) {
+			continue
+		}
+		fresh := r.watches[key].listed.Equal(r.now)
+		for _, arn := range r.lists[key] {
+			owner[arn] = key
+			switch t := r.tasks[arn]; {
+			case t == nil && time.Since(r.unknown[arn]) < r.every.Moving:
+			case r.taskDue(t), fresh && t.inMotion():
+				asked[key.cluster] = append(asked[key.cluster], arn)
+			case t != nil && time.Since(t.at) >= r.every.Tasks/2:
+				soon[key.cluster] = append(soon[key.cluster], arn)
+			}
+		}
+	}
+	for cluster, due := range asked {
+		room := (together - len(due)%together) % together
+		next := soon[cluster]
+		slices.SortStableFunc(next, func(a, b string) int { return r.tasks[a].at.Compare(r.tasks[b].at) })
+		asked[cluster] = append(due, next[:min(room, len(next))]...)
+	}
+	return asked, owner
+}
+
+// taskDue tells whether a task is to be described whatever its service does: a new one, or one not looked at for a while.
+func (r *round) taskDue(d *describedTask) bool { return d == nil || time.Since(d.at) >= r.every.Tasks }
+
+// inMotion tells whether a task is not yet, or no longer, what it is to be.
+func (d *describedTask) inMotion() bool {
+	return d != nil && (lives(d.task) != "" ||
+		slices.ContainsFunc(d.task.Containers, func(c Container) bool { return c.LastStatus == "PENDING" }))
+}

@@ -1,0 +1,220 @@
+package ecs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+const (
+	// wideRetry is how long an ECS cluster with too many tasks of others is not listed as a whole again.
+	wideRetry = 10 * time.Minute
+	// widest is how many pages a list of an ECS cluster may have: they come one after another.
+	widest = 20
+)
+
+// wideList is what listing an ECS cluster as a whole has shown.
+type wideList struct {
+	// strangers are the tasks that are none of the services read.
+	strangers map[string]bool
+	// notBefore is when it is tried again; zero where it pays.
+	notBefore time.Time
+}
+
+// dueLists are the active services whose tasks are to be listed. Others of the same ECS cluster that are due soon are taken
+// along: one list may serve them all, and from then on they are due together.
+func (r *round) dueLists() []serviceKey {
+	var due, soon []serviceKey
+	clusters := map[string]bool{}
+	for _, key := range r.keys {
+		d, w := r.services[key], r.watches[key]
+		switch {
+		case r.errs[key] != nil || !d.active():
+		case r.schedule == nil:
+			due = append(due, key)
+		case r.now.Before(r.startAt()):
+		case w.listDue(r.now, d, r.every):
+			due = append(due, key)
+			clusters[key.cluster] = true
+		case r.now.Sub(w.listed) >= r.every.Lists/2 && !r.now.Before(w.notBefore) && r.wide[key.cluster].pays(r.now):
+			soon = append(soon, key)
+		}
+	}
+	for _, key := range soon {
+		if clusters[key.cluster] {
+			due = append(due, key)
+		}
+	}
+	return due
+}
+
+// pays tells whether the ECS cluster may be listed as a whole.
+func (l *wideList) pays(now time.Time) bool { return l == nil || !now.Before(l.notBefore) }
+
+// listTasks lists the tasks of services: those of an ECS cluster together where that takes fewer calls.
+func (r *round) listTasks(ctx context.Context, due []serviceKey) {
+	byCluster := map[string][]serviceKey{}
+	for _, key := range due {
+		byCluster[key.cluster] = append(byCluster[key.cluster], key)
+	}
+	var alone []serviceKey
+	for cluster, keys := range byCluster {
+		if !r.listWide(ctx, cluster, keys) {
+			alone = append(alone, keys...)
+		}
+	}
+	concurrently(alone, func(key serviceKey) {
+		arns, err := r.api.ServiceTasks(ctx, key.cluster, key.name)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			r.fail(key, err)
+			return
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.list(key, arns)
+	})
+	r.confirm(ctx, due)
+}
+
+// list takes a list for whole.
+func (r *round) list(key serviceKey, arns []string) {
+	w := r.watches[key]
+	if !slices.Equal(r.lists[key], arns) {
+		w.changed = r.now
+	}
+	if arns == nil {
+		arns = []string{} // nil is none yet
+	}
+	r.asked[key] = true
+	r.lists[key], w.listed, w.version = arns, r.now, r.services[key].service.Version
+}
+
+// listWide lists an ECS cluster as a whole, for several services of it, and tells whether it did. Whose a task is, its
+// description tells, so those of others are described once.
+func (r *round) listWide(ctx context.Context, cluster string, keys []serviceKey) bool {
+	wide := r.wide[cluster]
+	if wide == nil {
+		wide = &wideList{strangers: map[string]bool{}}
+		r.wide[cluster] = wide
+	}
+	most := min(widest, len(keys)-1)
+	if r.schedule == nil || !wide.pays(r.now) || r.pagesOf(keys) > most {
+		return false
+	}
+	arns, whole, err := r.api.ClusterTasks(ctx, cluster, most)
+	if err == nil && !whole {
+		wide.notBefore = r.now.Add(wideRetry)
+		return false
+	}
+	if err == nil {
+		err = r.describeUnknown(ctx, wide, cluster, arns)
+	}
+	if err != nil {
+		for _, key := range keys {
+			r.fail(key, err)
+		}
+		return true
+	}
+	for _, key := range keys {
+		own := []string{}
+		for _, arn := range arns {
+			if t := r.tasks[arn]; t != nil && t.of == key {
+				own = append(own, arn)
+			}
+		}
+		r.list(key, own)
+	}
+	return true
+}
+
+// pagesOf is on how many pages at least the tasks of services are.
+func (r *round) pagesOf(keys []serviceKey) int {
+	tasks := 0
+	for _, key := range keys {
+		tasks += r.services[key].service.RunningCount
+	}
+	return max(1, int(pages(tasks, listed)))
+}
+
+// describeUnknown describes the tasks of a list that are not known yet. Those that DescribeTasks doesn't know either are asked
+// for again with the next list: whose they are nobody can tell.
+func (r *round) describeUnknown(ctx context.Context, wide *wideList, cluster string, arns []string) error {
+	strangers := map[string]bool{}
+	var unknown []string
+	for _, arn := range arns {
+		switch {
+		case wide.strangers[arn]:
+			strangers[arn] = true
+		case r.tasks[arn] == nil:
+			unknown = append(unknown, arn)
+		}
+	}
+	wide.strangers = strangers
+	var failed error
+	concurrently(batches(map[string][]string{cluster: unknown}, together), func(b batch) {
+		found, err := r.api.Tasks(ctx, cluster, b.names)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if err != nil {
+			failed = err
+			return
+		}
+		for _, arn := range b.names {
+			t, described := found[arn]
+			key, read := r.ownerOf(cluster, t)
+			switch {
+			case described && read:
+				r.tasks[arn] = &describedTask{task: t, of: key, at: time.Now()}
+			case described:
+				strangers[arn] = true
+			default:
+				r.unsettled(cluster)
+			}
+		}
+	})
+	return failed
+}
+
+// ownerOf is the service that a task is of, and whether that is read here.
+func (r *round) ownerOf(cluster string, t Task) (serviceKey, bool) {
+	const group = "service:"
+	if len(t.Group) <= len(group) || t.Group[:len(group)] != group {
+		return serviceKey{}, false
+	}
+	key := serviceKey{cluster, t.Group[len(group):]}
+	return key, r.watches[key] != nil
+}
+
+// unsettled has the services of an ECS cluster listed again soon.
+func (r *round) unsettled(cluster string) {
+	for key, w := range r.watches {
+		if key.cluster == cluster {
+			w.changed = r.now
+		}
+	}
+}
+
+// confirm describes services whose list is empty: it is believed only where the service has no running task either, or is
+// gone.
+func (r *round) confirm(ctx context.Context, listed []serviceKey) {
+	var doubtful, again []serviceKey
+	for _, key := range listed {
+		if r.errs[key] != nil || len(r.lists[key]) > 0 {
+			continue
+		}
+		doubtful = append(doubtful, key)
+		if r.services[key].at.Before(r.now) {
+			again = append(again, key)
+		}
+	}
+	slices.SortFunc(again, compareKeys)
+	r.describeServices(ctx, again)
+	for _, key := range doubtful {
+		if d := r.services[key]; r.errs[key] == nil && d.active() && d.service.RunningCount > 0 {
+			r.fail(key, fmt.Errorf("reading the service %s/%s: ListTasks shows none of its %d running tasks (ECS is eventually consistent)",
+				key.cluster, key.name, d.service.RunningCount))
+		}
+	}
+}

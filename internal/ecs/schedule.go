@@ -1,0 +1,93 @@
+package ecs
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	// motion is how long after a change a service is read as one in motion.
+	motion = 30 * time.Second
+	// backoff is the pause after a service's first fault; it doubles with each further one, up to maxBackoff.
+	backoff, maxBackoff = time.Second, 5 * time.Second
+)
+
+// Schedule says when what is read. Without one an Inventory reads everything each time, as who reads once wants it.
+type Schedule struct {
+	// Rate is the call budget in calls a second, and Wait the least pause between two reads.
+	Rate float64
+	Wait time.Duration
+	// Sidecar is the name of nightjar's own container: each task that has one is taken for a reader of the same account.
+	Sidecar string
+	// OwnCluster and OwnService name the service whose tasks all read as this one does; "" where unknown.
+	OwnCluster, OwnService string
+	// Random is from 0 to 1, evenly; nil for chance. It spreads out what would else happen everywhere at once.
+	Random func() float64
+}
+
+func (s *Schedule) random() float64 {
+	if s.Random != nil {
+		return s.Random()
+	}
+	return rand.Float64() //nolint:gosec // no secret
+}
+
+// around is an interval with a tenth more or less, so that readers that started together drift apart.
+func (s *Schedule) around() float64 { return 0.9 + 0.2*s.random() }
+
+// watch is what the schedule knows of a service.
+type watch struct {
+	// version is that of the description which the last list followed, and listed when that was; zero before the first.
+	version string
+	listed  time.Time
+	// changed is when something of its tasks last changed, or was first seen.
+	changed time.Time
+	// factor varies its intervals.
+	factor float64
+	// fails counts faults in a row, and notBefore is when it is asked for again.
+	fails     int
+	notBefore time.Time
+}
+
+// moving tells whether it changed so lately that more is to be expected. ECS is eventually consistent, so a list right after
+// a change may still be of before.
+func (w *watch) moving(now time.Time) bool { return now.Sub(w.changed) < motion }
+
+// stretched is an interval as it is for this service.
+func (w *watch) stretched(d time.Duration) time.Duration { return time.Duration(float64(d) * w.factor) }
+
+// describeDue tells whether a service is to be described.
+func (w *watch) describeDue(now time.Time, d *describedService, every Intervals) bool {
+	switch {
+	case now.Before(w.notBefore):
+		return false
+	case d == nil:
+		return true
+	case w.moving(now), d.service.hasTaskSets():
+		return now.Sub(d.at) >= w.stretched(every.Moving)
+	default:
+		return now.Sub(d.at) >= w.stretched(every.Services)
+	}
+}
+
+// listDue tells whether the tasks of a service that was described are to be listed: when the description shows that something
+// moved, again and again for a while after that, and else seldom.
+func (w *watch) listDue(now time.Time, d *describedService, every Intervals) bool {
+	since := now.Sub(w.listed)
+	switch {
+	case now.Before(w.notBefore):
+		return false
+	case w.listed.IsZero(), d.service.Version != w.version, since >= w.stretched(every.Lists):
+		return true
+	case w.moving(now):
+		return since >= max(w.stretched(every.Moving), w.listed.Sub(w.changed))
+	default:
+		return false
+	}
+}
+
+// failed puts the next try off.
+func (w *watch) failed(now time.Time) {
+	w.notBefore = now.Add(w.stretched(min(maxBackoff, backoff<<min(w.fails, 10))))
+	w.fails++
+}
