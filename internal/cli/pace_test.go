@@ -81,7 +81,7 @@ func TestThePaceIsWhatReadingTakes(t *testing.T) {
 				t.Logf("%s: %+v in %s", want, got, took)
 				near(t, "calls of a read", want.Calls, float64(got.services+got.tasks)/rounds)
 				near(t, "sidecars", float64(want.Sidecars), 20*took.Seconds()/float64(max(got.services, got.tasks)))
-				if spent := float64(got.services+got.tasks) / took.Seconds(); spent > test.rate {
+				if spent := float64(got.services+got.tasks) / took.Seconds(); spent > 1.02*test.rate {
 					t.Errorf("%.2f calls a second, of %g", spent, test.rate)
 				}
 			})
@@ -139,7 +139,7 @@ func TestThePaceInWords(t *testing.T) {
 			"28 sidecars like this one would use the account's whole bucket": ecs.NewPace(size(3, 60, 1), 1, 100*time.Millisecond),
 		"that leaves room for 60 sidecars like this one, as many as are seen": ecs.NewPace(size(3, 60, 60), 1, 100*time.Millisecond),
 		"0 services, 0 tasks": ecs.NewPace(size(0, 0, 1), 1, time.Second),
-		"that alone is more than the 20 calls/s that the whole account has": ecs.NewPace(size(3, 60, 1), 200, time.Millisecond),
+		"that alone is more than the 20 calls/s that the whole account has": ecs.NewPace(size(1000, 10_000, 1), 200, time.Millisecond),
 	} {
 		if got := pace.String(); !strings.Contains(got, want) {
 			t.Errorf("%s\nwant %s", got, want)

@@ -72,5 +72,5 @@ func meshOnce(ctx context.Context, c *call, settings *config.Config, log *slog.L
 		}
 		services = append(services, r.Service)
 	}
-	return mesh.New(services, []mesh.Proxy{settings.Proxy()})
+	return mesh.New(mesh.Owned(services), []mesh.Proxy{settings.Proxy()})
 }

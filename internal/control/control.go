@@ -159,6 +159,9 @@ func (l *Loop) group(ctx context.Context, from Reader, group []int) {
 	if ctx.Err() != nil {
 		return
 	}
+	if l.isPublished() && !slices.ContainsFunc(readings, func(r mesh.Reading) bool { return !r.NotAsked }) {
+		return
+	}
 	l.mu.Lock()
 	verdicts := make([]verdict, len(readings))
 	for i, r := range readings {
@@ -170,11 +173,19 @@ func (l *Loop) group(ctx context.Context, from Reader, group []int) {
 	l.publish()
 }
 
-// read reads a group. Before the first publish it ends when that is due at the latest.
-func (l *Loop) read(ctx context.Context, from Reader, group []int) []mesh.Reading {
+// isPublished tells whether a mesh has been published.
+func (l *Loop) isPublished() bool {
 	select {
 	case <-l.published:
+		return true
 	default:
+		return false
+	}
+}
+
+// read reads a group. Before the first publish it ends when that is due at the latest.
+func (l *Loop) read(ctx context.Context, from Reader, group []int) []mesh.Reading {
+	if !l.isPublished() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, l.started.Add(startPatience))
 		defer cancel()
@@ -234,6 +245,10 @@ func (l *Loop) assemble() (*mesh.Mesh, error) {
 	services := make([]*mesh.Service, 0, len(l.records))
 	for _, r := range l.records {
 		services = append(services, r.service)
+	}
+	owners := mesh.NewOwners(services)
+	for i := range l.records {
+		services[i] = l.records[i].show(owners)
 	}
 	return mesh.New(services, l.Proxies)
 }

@@ -11,6 +11,10 @@ import (
 type record struct {
 	// service is what is served: the last that was believed.
 	service *mesh.Service
+	// shown is what of it is served: all but the endpoints whose address another task has by now. It is made of shownOf, without
+	// shownLost.
+	shown, shownOf *mesh.Service
+	shownLost      []mesh.Endpoint
 	// answered tells whether AWS has answered at all: well, or with a definite error.
 	answered bool
 	// readAt is the time of the last good reading, changedAt that of the last change.
@@ -97,4 +101,17 @@ func dated(s, before *mesh.Service, at time.Time) *mesh.Service {
 		}
 	}
 	return &now
+}
+
+// show takes away the endpoints that are another's by now. The value stays the same while nothing changes.
+func (r *record) show(owners mesh.Owners) *mesh.Service {
+	lost := owners.Lost(r.service)
+	if r.shownOf == r.service && slices.Equal(r.shownLost, lost) {
+		return r.shown
+	}
+	r.shown, r.shownOf, r.shownLost = r.service, r.service, lost
+	if len(lost) > 0 {
+		r.shown = owners.Without(r.service, lost)
+	}
+	return r.shown
 }

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/groboclown/nightjar-mesh/internal/mesh"
@@ -39,7 +40,7 @@ func (l *Loop) Status() Status {
 	s := Status{Started: l.started, Published: l.mesh != nil, Round: l.round, Wait: l.Wait}
 	for i, r := range l.records {
 		s.Services = append(s.Services, ServiceStatus{
-			Service: r.service, Answered: r.answered, Own: i >= len(l.Refs), ReadAt: r.readAt, ChangedAt: r.changedAt,
+			Service: cmp.Or(r.shown, r.service), Answered: r.answered, Own: i >= len(l.Refs), ReadAt: r.readAt, ChangedAt: r.changedAt,
 			Err: r.err, FailingSince: r.failingSince,
 		})
 	}

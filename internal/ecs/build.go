@@ -49,6 +49,7 @@ func build(ref mesh.ServiceRef, g gathered) *mesh.Service {
 	if len(g.tasks)+len(g.undescribed) == 0 {
 		s.Empty = empty(g.service)
 	}
+	s.Claims = claims(g, serving)
 	take(s, serving)
 	slices.SortFunc(s.Excluded, func(a, b mesh.Excluded) int {
 		return cmp.Or(cmp.Compare(a.Task, b.Task), cmp.Compare(a.Reason, b.Reason))
@@ -151,7 +152,10 @@ func idle(c Container) string {
 // and of these the ones that are not unhealthy, or all where all are.
 func take(s *mesh.Service, candidates []candidate) {
 	slices.SortFunc(candidates, func(a, b candidate) int {
-		return cmp.Or(b.task.CreatedAt.Compare(a.task.CreatedAt), cmp.Compare(a.task.ARN, b.task.ARN))
+		if claimOf(a.task, a.endpoint.Addr).Newer(claimOf(b.task, b.endpoint.Addr)) {
+			return -1
+		}
+		return 1
 	})
 	owner := map[netip.AddrPort]string{}
 	var owners []candidate

@@ -107,6 +107,8 @@ type Service struct {
 	Endpoints []Endpoint
 	// Excluded are the tasks that take none, each with the reason, in order of task.
 	Excluded []Excluded
+	// Claims are the addresses that its tasks have, whether they take traffic or not, in order of address and task.
+	Claims []Claim
 	// Empty says why the service has no task at all, where it has none: how many ECS is to run, and what hinders it.
 	Empty string
 }
@@ -157,7 +159,7 @@ func (s *Service) Equal(o *Service) bool {
 		return true
 	}
 	return s != nil && o != nil && s.Name == o.Name && s.State == o.State && s.Problem == o.Problem && s.Empty == o.Empty &&
-		slices.Equal(s.Endpoints, o.Endpoints) && slices.EqualFunc(s.Excluded, o.Excluded, Excluded.same)
+		slices.Equal(s.Endpoints, o.Endpoints) && slices.Equal(s.Claims, o.Claims) && slices.EqualFunc(s.Excluded, o.Excluded, Excluded.same)
 }
 
 // Reading is what one read of AWS says of one service: whole, or an error; never part of it.
