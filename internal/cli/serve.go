@@ -104,7 +104,7 @@ func listeners(settings *config.Config) string {
 // schedule is when what is read.
 func schedule(settings *config.Config) *ecs.Schedule {
 	return &ecs.Schedule{
-		Rate: settings.Rate, Wait: settings.Wait, Sidecar: settings.Sidecar, OwnCluster: settings.OwnCluster, OwnService: settings.OwnService,
+		Refs: settings.Refs(), Rate: settings.Rate, Wait: settings.Wait, Sidecar: settings.Sidecar, OwnCluster: settings.OwnCluster, OwnService: settings.OwnService,
 	}
 }
 

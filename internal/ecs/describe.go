@@ -106,6 +106,10 @@ func (r *round) tasksToDescribe() (asked map[string][]string, owner map[string]s
 			continue
 		}
 		fresh := r.watches[key].listed.Equal(r.now)
+		if !fresh && r.schedule != nil && r.now.Before(r.watches[key].tasksDue) {
+			continue // of a thousand tasks none needs a look
+		}
+		r.watches[key].tasksDue = r.now.Add(r.every.Moving / 2)
 		for _, arn := range r.lists[key] {
 			owner[arn] = key
 			switch t := r.tasks[arn]; {

@@ -36,9 +36,9 @@ type Inventory struct {
 	unknown   map[string]time.Time // listed tasks that DescribeTasks doesn't know, and when it was asked
 	instances map[string]*foundInstance
 	built     map[string]*mesh.Service
-	// lists are not asked for before this time, so that sidecars that start together spread out; zero until that is known.
-	start time.Time
-	every Intervals
+	// started tells that the start was put off, see waitForStart.
+	started bool
+	every   Intervals
 
 	mu   sync.Mutex // guards pace
 	pace Pace
@@ -76,10 +76,23 @@ type foundInstance struct {
 
 // NewInventory makes an Inventory that knows nothing yet. Without a schedule each Read reads everything.
 func NewInventory(api API, schedule *Schedule) *Inventory {
-	return &Inventory{
+	inv := &Inventory{
 		api: api, schedule: schedule, services: map[serviceKey]*describedService{}, watches: map[serviceKey]*watch{},
 		lists: map[serviceKey][]string{}, wide: map[string]*wideList{}, tasks: map[string]*describedTask{},
 		unknown: map[string]time.Time{}, instances: map[string]*foundInstance{}, built: map[string]*mesh.Service{},
+	}
+	if schedule != nil {
+		inv.watch(schedule.Refs)
+	}
+	return inv
+}
+
+// watch begins to watch the services of refs.
+func (inv *Inventory) watch(refs []mesh.ServiceRef) {
+	for _, ref := range refs {
+		if key := keyOf(ref); inv.watches[key] == nil {
+			inv.watches[key] = inv.newWatch()
+		}
 	}
 }
 
@@ -93,14 +106,11 @@ func (inv *Inventory) Read(ctx context.Context, refs []mesh.ServiceRef) []mesh.R
 	}
 	slices.SortFunc(r.keys, compareKeys)
 	r.keys = slices.Compact(r.keys)
-	for _, key := range r.keys {
-		if inv.watches[key] == nil {
-			inv.watches[key] = inv.newWatch()
-		}
-	}
+	inv.watch(refs)
 	inv.repace(r.now)
 
 	r.describeServices(ctx, r.dueServices())
+	r.waitForStart(ctx)
 	r.listTasks(ctx, r.dueLists())
 	r.describeTasks(ctx)
 	r.findInstances(ctx)
@@ -220,6 +230,14 @@ func (r *round) forget() {
 	listed, used := map[string]bool{}, map[string]bool{}
 	for _, arns := range r.lists {
 		for _, arn := range arns {
+			listed[arn] = true
+		}
+	}
+	for _, wide := range r.wide { // of services that are to be read next
+		if r.now.Sub(wide.at) >= shared {
+			wide.last = nil
+		}
+		for _, arn := range wide.last {
 			listed[arn] = true
 		}
 	}

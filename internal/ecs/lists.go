@@ -13,6 +13,9 @@ const (
 	wideRetry = 10 * time.Minute
 	// widest is how many pages a list of an ECS cluster may have: they come one after another.
 	widest = 20
+	// shared is how long a list may serve others too that were never listed yet, as at a start, where services are read in
+	// groups. They are in motion then, and soon listed again.
+	shared = 15 * time.Second
 )
 
 // wideList is what listing an ECS cluster as a whole has shown.
@@ -21,6 +24,9 @@ type wideList struct {
 	strangers map[string]bool
 	// notBefore is when it is tried again; zero where it pays.
 	notBefore time.Time
+	// last is the last whole list, taken at the time of.
+	last []string
+	at   time.Time
 }
 
 // dueLists are the active services whose tasks are to be listed. Others of the same ECS cluster that are due soon are taken
@@ -34,7 +40,6 @@ func (r *round) dueLists() []serviceKey {
 		case r.errs[key] != nil || !d.active():
 		case r.schedule == nil:
 			due = append(due, key)
-		case r.now.Before(r.startAt()):
 		case w.listDue(r.now, d, r.every):
 			due = append(due, key)
 			clusters[key.cluster] = true
@@ -99,6 +104,10 @@ func (r *round) listWide(ctx context.Context, cluster string, keys []serviceKey)
 		wide = &wideList{strangers: map[string]bool{}}
 		r.wide[cluster] = wide
 	}
+	if r.now.Sub(wide.at) < shared && !slices.ContainsFunc(keys, func(key serviceKey) bool { return !r.watches[key].listed.IsZero() }) {
+		r.share(wide.last, keys)
+		return true
+	}
 	most := min(widest, len(keys)-1)
 	if r.schedule == nil || !wide.pays(r.now) || r.pagesOf(keys) > most {
 		return false
@@ -117,16 +126,22 @@ func (r *round) listWide(ctx context.Context, cluster string, keys []serviceKey)
 		}
 		return true
 	}
-	for _, key := range keys {
-		own := []string{}
-		for _, arn := range arns {
-			if t := r.tasks[arn]; t != nil && t.of == key {
-				own = append(own, arn)
-			}
-		}
-		r.list(key, own)
-	}
+	wide.last, wide.at = arns, r.now
+	r.share(arns, keys)
 	return true
+}
+
+// share gives each service its own tasks of a list of their ECS cluster.
+func (r *round) share(arns []string, keys []serviceKey) {
+	own := make(map[serviceKey][]string, len(keys))
+	for _, arn := range arns {
+		if t := r.tasks[arn]; t != nil {
+			own[t.of] = append(own[t.of], arn)
+		}
+	}
+	for _, key := range keys {
+		r.list(key, own[key])
+	}
 }
 
 // pagesOf is on how many pages at least the tasks of services are.

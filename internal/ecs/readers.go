@@ -1,6 +1,7 @@
 package ecs
 
 import (
+	"context"
 	"slices"
 	"time"
 )
@@ -81,15 +82,20 @@ func (inv *Inventory) Pace() Pace {
 	return inv.pace
 }
 
-// startAt is when the first tasks are listed: at once where few read, else spread out. Before any task was seen each of those
-// that run may have a sidecar that starts now too.
-func (r *round) startAt() time.Time {
-	if r.start.IsZero() {
-		size := r.Size(r.schedule)
-		for _, tasks := range size.Tasks {
-			size.Readers += tasks
-		}
-		r.start = r.now.Add(time.Duration(r.schedule.random() * float64(Spread(size))))
+// waitForStart puts off what a start costs, once: not at all where few read, else by chance, so that many that start together
+// spread out. Before any task was seen each of those that run may have a sidecar that starts now too.
+func (r *round) waitForStart(ctx context.Context) {
+	if r.schedule == nil || r.started || len(r.services) == 0 {
+		return
 	}
-	return r.start
+	r.started = true
+	size := r.Size(r.schedule)
+	for _, tasks := range size.Tasks {
+		size.Readers += tasks
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Duration(r.schedule.random() * float64(Spread(size)))):
+	}
+	r.now = time.Now()
 }

@@ -3,6 +3,8 @@ package ecs
 import (
 	"math/rand/v2"
 	"time"
+
+	"github.com/groboclown/nightjar-mesh/internal/mesh"
 )
 
 const (
@@ -14,6 +16,8 @@ const (
 
 // Schedule says when what is read. Without one an Inventory reads everything each time, as who reads once wants it.
 type Schedule struct {
+	// Refs are all services that will be read, as not all are at a time.
+	Refs []mesh.ServiceRef
 	// Rate is the call budget in calls a second, and Wait the least pause between two reads.
 	Rate float64
 	Wait time.Duration
@@ -40,6 +44,8 @@ type watch struct {
 	// version is that of the description which the last list followed, and listed when that was; zero before the first.
 	version string
 	listed  time.Time
+	// tasksDue is when its tasks are looked through again.
+	tasksDue time.Time
 	// changed is when something of its tasks last changed, or was first seen.
 	changed time.Time
 	// factor varies its intervals.

@@ -1,17 +1,13 @@
-package cli
+package virtual
 
 import (
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/groboclown/nightjar-mesh/internal/admin"
-	"github.com/groboclown/nightjar-mesh/internal/awsapi"
-	"github.com/groboclown/nightjar-mesh/internal/control"
 	"github.com/groboclown/nightjar-mesh/internal/ecs"
 	"github.com/groboclown/nightjar-mesh/internal/ecssim"
 	"github.com/groboclown/nightjar-mesh/internal/mesh"
@@ -100,27 +96,10 @@ func near(t *testing.T, what string, promised, measured float64) {
 // measure counts what the loop asks in some minutes of virtual time, when all tasks run and all is read.
 func measure(t *testing.T, clusters []ecssim.FileCluster, refs []mesh.ServiceRef, rate float64, wait time.Duration) (counts, time.Duration) {
 	t.Helper()
-	sim, err := ecssim.New(&ecssim.File{Region: "eu-west-1", Account: "111122223333", Polite: true, Clusters: clusters})
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := newAccount(t, &ecssim.File{Polite: true, Clusters: clusters})
 	time.Sleep(5 * time.Minute) // until its tasks run
 	counted := &tally{}
-	budget, log := awsapi.NewBudget(rate, 10), slog.New(slog.DiscardHandler)
-	client, err := awsapi.New(t.Context(), awsapi.Options{
-		Region: "eu-west-1", Budget: budget, Log: log, Observer: counted, Transport: inMemory{sim.Server},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	loop, err := control.New(control.Options{
-		Reader: ecs.NewInventory(client, &ecs.Schedule{Rate: rate, Wait: wait, Sidecar: "nightjar"}), Publisher: &latest{}, Observer: admin.NewMetrics(), Log: log,
-		Refs: refs, Wait: wait, Proxies: []mesh.Proxy{{ID: "p"}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	go loop.Run(t.Context())
+	a.start(options{refs: refs, rate: rate, wait: wait, calls: counted})
 	time.Sleep(3 * time.Minute)
 	before := counted.now()
 	const span = 10 * time.Minute
