@@ -93,6 +93,7 @@ func (inv *Inventory) watch(refs []mesh.ServiceRef) {
 		if key := keyOf(ref); inv.watches[key] == nil {
 			inv.watches[key] = inv.newWatch()
 		}
+		inv.watches[keyOf(ref)].read = true
 	}
 }
 

@@ -199,7 +199,8 @@ func (r *round) ownerOf(cluster string, t Task) (serviceKey, bool) {
 		return serviceKey{}, false
 	}
 	key := serviceKey{cluster, t.Group[len(group):]}
-	return key, r.watches[key] != nil
+	w := r.watches[key]
+	return key, w != nil && w.read
 }
 
 // unsettled has the services of an ECS cluster listed again soon.

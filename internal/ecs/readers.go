@@ -32,10 +32,10 @@ func (inv *Inventory) Size(s *Schedule) Size {
 	size := Size{Services: map[string]int{}, Tasks: map[string]int{}, Readers: 1}
 	own, known := s.own()
 	for key, d := range inv.services {
-		if _, read := inv.lists[key]; read || key != own {
+		if inv.watches[key].read {
 			size.Services[key.cluster]++
+			size.Tasks[key.cluster] += max(len(inv.lists[key]), d.service.RunningCount)
 		}
-		size.Tasks[key.cluster] += max(len(inv.lists[key]), d.service.RunningCount)
 	}
 	readers := 0
 	for _, t := range inv.tasks {

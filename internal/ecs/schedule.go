@@ -41,6 +41,8 @@ func (s *Schedule) around() float64 { return 0.9 + 0.2*s.random() }
 
 // watch is what the schedule knows of a service.
 type watch struct {
+	// read tells that its tasks are read: it is one of the services of refs, and not only the own one.
+	read bool
 	// version is that of the description which the last list followed, and listed when that was; zero before the first.
 	version string
 	listed  time.Time

@@ -232,3 +232,24 @@ func TestTheOwnServicesTasksReadTooWhereverTheyAre(t *testing.T) {
 		}
 	})
 }
+
+// The own service is described to count readers; its tasks are strangers, described once where a list of the ECS cluster shows
+// them.
+func TestTheOwnServicesTasksAreNotReadOverAndOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeAWS()
+		f.add("c1", "a", bridgeTask("a1", 1))
+		f.add("c1", "b", bridgeTask("b1", 2))
+		f.add("c1", "me", bridgeTask("m1", 3), bridgeTask("m2", 4))
+		s := steady(1)
+		s.OwnCluster, s.OwnService = "c1", "me"
+		inv := NewInventory(f, s)
+		refs := []mesh.ServiceRef{refTo("c1", "a"), refTo("c1", "b")}
+		paced(t, inv, time.Minute, refs...)
+		before := f.calls["Tasks"]
+		paced(t, inv, 10*time.Minute, refs...)
+		if n := f.calls["Tasks"] - before; n > 600/5+5 || f.calls["ClusterTasks"] == 0 {
+			t.Errorf("tasks are described %d times in 10 minutes", n)
+		}
+	})
+}
