@@ -1,6 +1,7 @@
 package ecssim
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,6 +19,17 @@ type ecsRequest struct {
 	Tasks              []string `json:"tasks"`
 	Services           []string `json:"services"`
 	ContainerInstances []string `json:"containerInstances"`
+}
+
+// clusterNamed is the name of the ECS cluster that a call is about; "" where it names none.
+func clusterNamed(body []byte) string {
+	var in struct {
+		Cluster string `json:"cluster"`
+	}
+	if json.Unmarshal(body, &in) != nil {
+		return ""
+	}
+	return in.Cluster[strings.LastIndex(in.Cluster, "/")+1:]
 }
 
 type failure struct {

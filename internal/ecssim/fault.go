@@ -24,13 +24,14 @@ const (
 	Empty           FaultKind = "empty"            // a well-formed answer that names nothing
 	MissingDescribe FaultKind = "missing-describe" // what was listed is not known to Describe
 	LateList        FaultKind = "late-list"        // the list is of some time ago
+	ClockSkew       FaultKind = "clock-skew"       // AWS's clock is ten minutes ahead
 )
 
 // faultKinds are all kinds, for the world file.
 func faultKinds() []FaultKind {
 	return []FaultKind{
 		Throttle, ServerError, Unavailable, AccessDenied, ExpiredToken, Truncated, WrongType, Reset, Hang, Huge, Empty,
-		MissingDescribe, LateList,
+		MissingDescribe, LateList, ClockSkew,
 	}
 }
 
@@ -44,6 +45,8 @@ type Fault struct {
 	Kind FaultKind
 	// Action is the one that fails; "" for all of AWS's, "metadata" for the task metadata endpoint.
 	Action string
+	// Cluster is the ECS cluster whose calls alone fail; "" for all. EC2's calls name none.
+	Cluster string
 	// Calls is how many fail, 0 for all while For lasts.
 	Calls int
 	// For is how long it lasts from its beginning; 0 for ever.
@@ -72,11 +75,20 @@ func (f Fault) check() error {
 		return fmt.Errorf("there is no %s %q; there are %v", what, f.Kind, kinds)
 	case f.Action != "" && f.Action != metadataAction && !isRead(f.Action):
 		return fmt.Errorf("a fault strikes no action %q; there are %v and %s", f.Action, reads(), metadataAction)
+	case f.Cluster != "" && (f.Action == metadataAction || f.Action == "DescribeInstances"):
+		return fmt.Errorf("a fault of %s strikes no ECS cluster of its own: it names none", f.Action)
 	case f.Calls < 0 || f.For < 0:
 		return fmt.Errorf("a fault can't last for %d calls or %s; 0 is for ever", f.Calls, f.For)
 	default:
 		return nil
 	}
+}
+
+// Struck is how many calls were struck by injected faults so far.
+func (s *Server) Struck() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.struck
 }
 
 // Heal ends all faults.
@@ -92,8 +104,16 @@ type activeFault struct {
 	left  int
 }
 
+// strikes tells whether a fault is one of the call of an action that names an ECS cluster, "" where it names none.
+func (f Fault) strikes(action, clusterName string) bool {
+	if f.Cluster != "" && f.Cluster != clusterName {
+		return false
+	}
+	return f.Action == action || f.Action == "" && action != metadataAction
+}
+
 // fault is the fault that strikes a call of an action, "" for none.
-func (s *Server) fault(action string) FaultKind {
+func (s *Server) fault(action, clusterName string) FaultKind {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.clock()
@@ -101,8 +121,9 @@ func (s *Server) fault(action string) FaultKind {
 		return f.For > 0 && now.Sub(f.begun) >= f.For || f.Calls > 0 && f.left == 0
 	})
 	for _, f := range s.faults {
-		if f.Action == action || f.Action == "" && action != metadataAction {
+		if f.strikes(action, clusterName) {
 			f.left--
+			s.struck++
 			return f.Kind
 		}
 	}

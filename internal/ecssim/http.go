@@ -42,6 +42,7 @@ type Server struct {
 	rng     *rand.Rand
 	buckets map[string]*tokenBucket
 	faults  []*activeFault
+	struck  int
 	denied  map[string]bool
 	counts  map[string]int
 }
@@ -130,7 +131,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, p protocol, acti
 			return
 		}
 	}
-	fault := s.fault(action)
+	fault := s.fault(action, clusterNamed(body))
 	if isBroken(fault) {
 		s.count(action, string(fault))
 		breakOff(w, r, p.contentType(), p.empty(action), fault)
@@ -144,7 +145,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, p protocol, acti
 		v.elsewhere = s.elsewhere(by)
 		answer, e = p.call(v, action, body)
 	}
-	w.Header().Set("Date", s.clock().UTC().Format(http.TimeFormat))
+	w.Header().Set("Date", s.clockAs(fault).UTC().Format(http.TimeFormat))
 	if e != nil {
 		s.count(action, e.code)
 		p.fail(w, e)
@@ -171,8 +172,9 @@ func writeAnswer(w http.ResponseWriter, contentType string, answer []byte, fault
 func (s *Server) permitted(p protocol, action string, body []byte, fault FaultKind, by signature) *apiError {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if wrong := s.credentials(by); wrong != noFault {
-		return p.refuse(wrong, by, s.clock())
+	now := s.clockAs(fault)
+	if wrong := s.credentials(by, now); wrong != noFault {
+		return p.refuse(wrong, by, now)
 	}
 	switch {
 	case !isRead(action) || s.denied[action] || fault == AccessDenied:

@@ -61,7 +61,7 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request) {
 		s.listMetadata(w, r)
 		return
 	}
-	fault := s.fault(metadataAction)
+	fault := s.fault(metadataAction, "")
 	if isBroken(fault) {
 		breakOff(w, r, metadataType, []byte("{}"), fault)
 		return

@@ -34,6 +34,17 @@ func signatureOf(r *http.Request) signature {
 	return s
 }
 
+// skew is how far a fault has the server's clock ahead.
+const skew = 10 * time.Minute
+
+// clockAs is the server's clock under a fault.
+func (s *Server) clockAs(fault FaultKind) time.Time {
+	if fault == ClockSkew {
+		return s.clock().Add(skew)
+	}
+	return s.clock()
+}
+
 // credentialFault is what AWS finds wrong with a request's credentials.
 type credentialFault int
 
@@ -45,9 +56,8 @@ const (
 	tooNew
 )
 
-// credentials judges a signature. Without keys of its own the world takes any, and requests without one too.
-func (s *Server) credentials(by signature) credentialFault {
-	now := s.clock()
+// credentials judges a signature at a time. Without keys of its own the world takes any, and requests without one too.
+func (s *Server) credentials(by signature, now time.Time) credentialFault {
 	switch {
 	case len(s.options.AccessKeys) > 0 && by.accessKey == "":
 		return unsigned

@@ -154,3 +154,41 @@ func TestTheWorldFileHasKeysAndDenials(t *testing.T) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }
+
+func TestAFaultPutsTheServersClockAhead(t *testing.T) {
+	_, s, _ := load(t, dockerWorld)
+	if err := s.Inject(Fault{Kind: ClockSkew, Calls: 2}); err != nil {
+		t.Fatal(err)
+	}
+	client, instances := clientsOf(s, "eu-west-1", "x")
+	_, err1 := client.ListTasks(t.Context(), &ecs.ListTasksInput{Cluster: aws.String("c1")})
+	_, err2 := instances.DescribeInstances(t.Context(), &ec2.DescribeInstancesInput{})
+	if code(err1) != "InvalidSignatureException" || !strings.Contains(err1.Error(), "Signature expired: ") || code(err2) != "RequestExpired" {
+		t.Errorf("%v, %v", err1, err2)
+	}
+	later, _ := clientsOf(s, "eu-west-1", "x")
+	if _, err := later.ListTasks(t.Context(), &ecs.ListTasksInput{Cluster: aws.String("c1")}); err != nil {
+		t.Errorf("after the fault: %v", err)
+	}
+}
+
+func TestAFaultOfOneECSClusterStrikesNoOther(t *testing.T) {
+	_, s, _ := load(t, dockerWorld)
+	if err := s.Inject(Fault{Kind: AccessDenied, Cluster: "c1"}); err != nil {
+		t.Fatal(err)
+	}
+	client, _ := clientsOf(s, "eu-west-1", "x")
+	for cluster, want := range map[string]string{
+		"c1": "AccessDeniedException", "arn:aws:ecs:eu-west-1:111122223333:cluster/c1": "AccessDeniedException", "c2": "ClusterNotFoundException",
+	} {
+		if _, err := client.ListTasks(t.Context(), &ecs.ListTasksInput{Cluster: &cluster}); code(err) != want {
+			t.Errorf("%s: %v, want %s", cluster, err, want)
+		}
+	}
+	if s.Struck() != 2 {
+		t.Errorf("%d calls were struck, want 2", s.Struck())
+	}
+	if err := s.Inject(Fault{Kind: Throttle, Action: "DescribeInstances", Cluster: "c1"}); err == nil {
+		t.Error("EC2 knows no ECS clusters")
+	}
+}
