@@ -4,8 +4,10 @@ package awsapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
@@ -18,12 +20,13 @@ import (
 )
 
 const (
-	// tryTimeout bounds one try of a call.
-	tryTimeout = 10 * time.Second
+	// tryTimeout bounds one try of a call. Others are read in the same round and wait for it, so one without an answer is the
+	// last of its call: who reads asks again later.
+	tryTimeout = 5 * time.Second
 	// tries are the tries of a call that AWS throttles or fails, all together.
 	tries = 3
-	// maxBackoff bounds the pause between tries; the budget stretches it where AWS throttles.
-	maxBackoff = 5 * time.Second
+	// maxBackoff bounds the pause between tries, for the same reason; the budget stretches it where AWS throttles.
+	maxBackoff = 500 * time.Millisecond
 )
 
 // Observer is told of every try of a call, for metrics. It must not block.
@@ -65,9 +68,7 @@ func New(ctx context.Context, o Options) (*Client, error) {
 		config.WithLogger(logging.Nop{}), // what it would say is in the errors of the calls
 		config.WithRegion(o.Region),
 		config.WithHTTPClient(httpClient()),
-		config.WithRetryer(func() aws.Retryer {
-			return retry.NewStandard(func(s *retry.StandardOptions) { s.MaxAttempts, s.MaxBackoff = tries, maxBackoff })
-		}),
+		config.WithRetryer(retryer),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("reading the AWS settings (AWS_* variables and the profile): %w", err)
@@ -84,6 +85,20 @@ func New(ctx context.Context, o Options) (*Client, error) {
 		listTasks: ecsClient.ListTasks, describeTasks: ecsClient.DescribeTasks, describeServices: ecsClient.DescribeServices,
 		describeContainerInstances: ecsClient.DescribeContainerInstances, describeInstances: ec2Client.DescribeInstances,
 	}, nil
+}
+
+// retryer tries what AWS throttles or fails again, as the SDK does, but not what it leaves without an answer.
+func retryer() aws.Retryer {
+	return retry.NewStandard(func(s *retry.StandardOptions) {
+		s.MaxAttempts, s.MaxBackoff = tries, maxBackoff
+		s.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
+			var network net.Error
+			if errors.As(err, &network) && network.Timeout() {
+				return aws.FalseTernary
+			}
+			return aws.UnknownTernary
+		})}, s.Retryables...)
+	})
 }
 
 // ProfileRegion is the Region of the AWS profile that the environment chooses, "" where there is none. It asks nobody.
