@@ -123,7 +123,7 @@ func withoutAnswer(f *ecs.Fault, err error) {
 	case errors.As(err, &network):
 		f.Wrong, f.Do, f.Said = "AWS can't be reached", wayOut, network.Error()
 	default:
-		f.Wrong = err.Error()
+		f.Wrong, f.Unknown = err.Error(), true
 	}
 	f.Err = err
 }

@@ -105,7 +105,10 @@ func (r *round) tasksToDescribe() (asked map[string][]string, owner map[string]s
 		if r.errs[key] != nil || r.schedule != nil && r.now.Before(r.watches[key].notBefore) {
 			continue
 		}
-		fresh := r.watches[key].listed.Equal(r.now)
+		if !r.services[key].active() {
+			continue // what shows it gone is to be shown again: a look at its tasks would only repeat it
+		}
+		fresh := r.watches[key].listed.Equal(r.now) || r.watches[key].fails > 0
 		if !fresh && r.schedule != nil && r.now.Before(r.watches[key].tasksDue) {
 			continue // of a thousand tasks none needs a look
 		}

@@ -24,6 +24,8 @@ type Fault struct {
 	Asked, Permission string
 	// Wrong is what is wrong, Do what to do, and Said what AWS or the network said; all but Wrong may be "".
 	Wrong, Do, Said string
+	// Unknown marks that Wrong is no word of ours, and may differ from call to call.
+	Unknown bool
 	// Err is one of the errors above or what lies below; nil for neither.
 	Err error
 }
@@ -41,3 +43,12 @@ func (f *Fault) Error() string {
 
 // Unwrap tells what kind of error it is.
 func (f *Fault) Unwrap() error { return f.Err }
+
+// Cause is what is alike for all that one fault strikes: what is wrong, whatever was asked for; or the permission, where that
+// lacks or nobody knows what is wrong.
+func (f *Fault) Cause() string {
+	if f.Unknown || errors.Is(f.Err, ErrDenied) {
+		return f.Permission
+	}
+	return f.Wrong
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -172,7 +173,7 @@ func (r *round) build(refs []mesh.ServiceRef) []mesh.Reading {
 		case !r.asked[key] || r.services[key].active() && r.lists[key] == nil:
 			reading.NotAsked = true
 		default:
-			reading.Service = r.unchanged(r.service(ref))
+			reading.Service, reading.Err = r.service(ref)
 		}
 		readings = append(readings, reading)
 	}
@@ -180,19 +181,18 @@ func (r *round) build(refs []mesh.ServiceRef) []mesh.Reading {
 }
 
 // service decides on a ref whose service was read whole.
-func (r *round) service(ref mesh.ServiceRef) *mesh.Service {
+func (r *round) service(ref mesh.ServiceRef) (*mesh.Service, error) {
 	key := keyOf(ref)
 	d := r.services[key]
 	switch {
 	case d.noCluster:
-		return &mesh.Service{Name: ref.Name(), State: mesh.Missing, Problem: fmt.Sprintf(
-			"there is no ECS cluster %s in this account and Region: check %s (and AWS_REGION)", ref.Cluster, cmp.Or(ref.ClusterVar, ref.ServiceVar))}
+		return r.nothing(ref, mesh.Missing, fmt.Sprintf(
+			"there is no ECS cluster %s in this account and Region: check %s (and AWS_REGION)", ref.Cluster, cmp.Or(ref.ClusterVar, ref.ServiceVar))), nil
 	case !d.found:
-		return &mesh.Service{Name: ref.Name(), State: mesh.Missing, Problem: fmt.Sprintf(
-			"the ECS cluster %s has no service %s: check %s", ref.Cluster, ref.Service, variables(ref))}
+		return r.nothing(ref, mesh.Missing, fmt.Sprintf("the ECS cluster %s has no service %s: check %s", ref.Cluster, ref.Service, variables(ref))), nil
 	case !d.active():
-		return &mesh.Service{Name: ref.Name(), State: mesh.Inactive, Problem: fmt.Sprintf(
-			"the service %s of the ECS cluster %s is %s: it was deleted; check %s", ref.Service, ref.Cluster, d.service.Status, variables(ref))}
+		return r.nothing(ref, mesh.Inactive, fmt.Sprintf(
+			"the service %s of the ECS cluster %s is %s: it was deleted; check %s", ref.Service, ref.Cluster, d.service.Status, variables(ref))), nil
 	}
 	g := gathered{service: d.service, instances: map[string]*Instance{}}
 	for _, arn := range r.lists[key] {
@@ -206,7 +206,45 @@ func (r *round) service(ref mesh.ServiceRef) *mesh.Service {
 			g.instances[t.task.ContainerInstance] = found.instance
 		}
 	}
-	return build(ref, g)
+	s := build(ref, g)
+	if err := g.passedOver(s); err != nil {
+		return nil, err
+	}
+	return r.unchanged(s), nil
+}
+
+// nothing is a service without tasks.
+func (r *round) nothing(ref mesh.ServiceRef, state mesh.State, problem string) *mesh.Service {
+	return r.unchanged(&mesh.Service{Name: ref.Name(), State: state, Problem: problem})
+}
+
+// passedOver is an error where a service shows nothing only because AWS passes over what it lists: from that no emptiness may be
+// invented. Where something else serves, what is passed over is excluded.
+func (g gathered) passedOver(s *mesh.Service) error {
+	if len(s.Endpoints) > 0 || g.service.RunningCount == 0 {
+		return nil
+	}
+	fault := func(asked, permission, wrong string) error {
+		return &Fault{
+			Asked: asked + " of the service " + s.Name, Permission: permission, Wrong: wrong,
+			Said: fmt.Sprintf("runningCount is %d", g.service.RunningCount),
+		}
+	}
+	if len(g.undescribed) > 0 {
+		return fault("the tasks", "ecs:DescribeTasks", "what is listed is not described")
+	}
+	for _, t := range g.tasks {
+		if lives(t) != "" || isAWSVPC(t) || t.ContainerInstance == "" {
+			continue
+		}
+		switch i := g.instances[t.ContainerInstance]; {
+		case i == nil:
+			return fault("the container instances", "ecs:DescribeContainerInstances", "those that its tasks run on are not described")
+		case strings.HasPrefix(i.ID, "i-") && !i.reachable():
+			return fault("the instances", "ec2:DescribeInstances", "those that its tasks run on have no address")
+		}
+	}
+	return nil
 }
 
 // variables are the settings that say which service it is.

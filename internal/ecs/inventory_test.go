@@ -162,7 +162,9 @@ func (f *fakeAWS) InstanceAddrs(_ context.Context, ids []string) (map[string]Ins
 		if !strings.HasPrefix(id, "i-") {
 			return nil, fmt.Errorf("EC2 was asked for %s", id)
 		}
-		found[id] = InstanceAddr{IPv4: netip.MustParseAddr("10.0.0.7")}
+		if id != "i-gone" {
+			found[id] = InstanceAddr{IPv4: netip.MustParseAddr("10.0.0.7")}
+		}
 	}
 	return found, nil
 }
@@ -263,7 +265,7 @@ func TestAnEmptyListIsBelievedOnlyWithoutRunningTasks(t *testing.T) {
 	read(t, inv, refTo("c1", "a"))
 	f.change(func() { f.lists["c1/a"] = []string{} })
 	r := inv.Read(t.Context(), []mesh.ServiceRef{refTo("c1", "a")})[0]
-	if r.Err == nil || !strings.Contains(r.Err.Error(), "none of its 1 running tasks") {
+	if r.Err == nil || !strings.Contains(r.Err.Error(), "shows no running task, and the service has some: runningCount is 1") {
 		t.Fatalf("%+v", r)
 	}
 	f.change(func() { f.services["c1/a"] = Service{Name: "a", Status: "ACTIVE"} })

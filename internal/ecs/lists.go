@@ -229,8 +229,10 @@ func (r *round) confirm(ctx context.Context, listed []serviceKey) {
 	r.describeServices(ctx, again)
 	for _, key := range doubtful {
 		if d := r.services[key]; r.errs[key] == nil && d.active() && d.service.RunningCount > 0 {
-			r.fail(key, fmt.Errorf("reading the service %s/%s: ListTasks shows none of its %d running tasks (ECS is eventually consistent)",
-				key.cluster, key.name, d.service.RunningCount))
+			r.fail(key, &Fault{
+				Asked: fmt.Sprintf("the tasks of the service %s/%s", key.cluster, key.name), Permission: "ecs:ListTasks",
+				Wrong: "the list shows no running task, and the service has some", Said: fmt.Sprintf("runningCount is %d", d.service.RunningCount),
+			})
 		}
 	}
 }

@@ -73,15 +73,19 @@ func TestAMachineThatAWSDoesNotKnowYetIsAskedForAgain(t *testing.T) {
 		f := newFakeAWS()
 		known := maps.Clone(f.instances)
 		f.instances = map[string]ContainerInstance{}
-		f.add("c1", "a", bridgeTask("a1", 32768))
+		far := bridgeTask("a2", 1)
+		far.ContainerInstance = "mi"
+		f.instances["mi"] = ContainerInstance{ARN: "mi", InstanceID: "mi-1", Attributes: map[string]string{addressAttribute: "192.0.2.1"}}
+		known["mi"] = f.instances["mi"]
+		f.add("c1", "a", bridgeTask("a1", 32768), far)
 		inv := NewInventory(f, nil)
 		got := read(t, inv, refTo("c1", "a"))[0]
-		if len(got.Excluded) != 1 || got.Excluded[0].Reason != "AWS does not know its container instance: it is new, or gone" {
+		if len(got.Endpoints) != 1 || len(got.Excluded) != 1 || got.Excluded[0].Reason != "AWS does not know its container instance: it is new, or gone" {
 			t.Fatalf("%+v", got)
 		}
 		f.change(func() { f.instances = known })
 		time.Sleep(machineAge)
-		if got := read(t, inv, refTo("c1", "a"))[0]; len(got.Endpoints) != 1 {
+		if got := read(t, inv, refTo("c1", "a"))[0]; len(got.Endpoints) != 2 {
 			t.Fatalf("%+v", got)
 		}
 		time.Sleep(24 * time.Hour)
@@ -90,6 +94,31 @@ func TestAMachineThatAWSDoesNotKnowYetIsAskedForAgain(t *testing.T) {
 			t.Fatalf("one with an address is asked for again: %v", f.calls)
 		}
 	})
+}
+
+// TestWhatAWSPassesOverIsNoEmptiness has running tasks of which AWS tells too little, and nothing else that serves.
+func TestWhatAWSPassesOverIsNoEmptiness(t *testing.T) {
+	for want, lose := range map[string]func(*fakeAWS){
+		"ecs:DescribeTasks":              func(f *fakeAWS) { f.tasks = map[string]Task{} },
+		"ecs:DescribeContainerInstances": func(f *fakeAWS) { f.instances = map[string]ContainerInstance{} },
+		"ec2:DescribeInstances": func(f *fakeAWS) {
+			f.instances["ci"] = ContainerInstance{ARN: "ci", InstanceID: "i-gone"}
+		},
+	} {
+		f := newFakeAWS()
+		f.add("c1", "a", bridgeTask("a1", 1))
+		lose(f)
+		inv := NewInventory(f, nil)
+		for range 3 {
+			if r := inv.Read(t.Context(), []mesh.ServiceRef{refTo("c1", "a")})[0]; r.Err == nil || !strings.Contains(r.Err.Error(), want) {
+				t.Errorf("%s: %+v", want, r)
+			}
+		}
+		f.services["c1/a"] = Service{Name: "a", Status: "ACTIVE"}
+		if r := inv.Read(t.Context(), []mesh.ServiceRef{refTo("c1", "a")})[0]; r.Err != nil {
+			t.Errorf("%s: without a running task nothing is missed: %v", want, r.Err)
+		}
+	}
 }
 
 func TestServicesOfOneNameInSeveralECSClustersStayApart(t *testing.T) {

@@ -172,6 +172,64 @@ func TestAFaultIsAskedForAgainSoonButNotAtOnce(t *testing.T) {
 	})
 }
 
+// TestAPartThatIsReadHidesNoPartThatIsNot has services that are described often, and tasks that can't be and are seldom due.
+func TestAPartThatIsReadHidesNoPartThatIsNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeAWS()
+		var refs []mesh.ServiceRef
+		for n := range 25 {
+			name := fmt.Sprintf("s%02d", n)
+			f.add("c1", name, bridgeTask(name, uint16(n+1)))
+			refs = append(refs, refTo("c1", name))
+		}
+		inv := NewInventory(f, steady(1))
+		paced(t, inv, time.Minute, refs...)
+		f.change(func() { f.fail["Tasks"] = errors.New("broken") })
+		failing := map[string]bool{}
+		for range 600 {
+			for _, r := range inv.Read(t.Context(), refs) {
+				name := r.Ref.Name()
+				if failing[name] && !r.NotAsked && r.Err == nil {
+					t.Fatalf("%s is read, though its tasks can't be", name)
+				}
+				failing[name] = failing[name] || r.Err != nil
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if len(failing) != len(refs) {
+			t.Errorf("%d of %d services fail", len(failing), len(refs))
+		}
+	})
+}
+
+func TestAServiceThatIsMissingIsShownSoByDescribeServicesEachTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeAWS()
+		f.add("c1", "a", bridgeTask("a1", 1))
+		f.add("c1", "b", bridgeTask("b1", 2))
+		inv := NewInventory(f, steady(1))
+		refs := []mesh.ServiceRef{refTo("c1", "a"), refTo("c1", "b")}
+		paced(t, inv, time.Minute, refs...)
+		f.change(func() { delete(f.services, "c1/a") })
+		missing := 0
+		before := f.calls["Services"]
+		for range 100 {
+			for _, r := range inv.Read(t.Context(), refs) {
+				if !r.NotAsked && r.Err == nil && r.Service.State == mesh.Missing {
+					missing++
+				}
+			}
+			if asked := f.calls["Services"] - before; missing > asked {
+				t.Fatalf("%d readings show it missing after %d answers", missing, asked)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if missing < 2 {
+			t.Errorf("%d readings show it missing", missing)
+		}
+	})
+}
+
 func TestNothingIsReadOfWhatIsNotDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeAWS()
