@@ -69,6 +69,7 @@ type Loop struct {
 
 	mu      sync.Mutex
 	records []record // of Refs, then of Own.Refs
+	outages outages
 	mesh    *mesh.Mesh
 	started time.Time
 	round   time.Duration
@@ -160,6 +161,7 @@ func (l *Loop) group(ctx context.Context, from Reader, group []int) {
 		return
 	}
 	if l.isPublished() && !slices.ContainsFunc(readings, func(r mesh.Reading) bool { return !r.NotAsked }) {
+		l.report(nil) // time alone ends a fault
 		return
 	}
 	l.mu.Lock()
@@ -263,35 +265,28 @@ func same(a, b *mesh.Mesh) bool {
 	return true
 }
 
-// report logs what began and what ended with these readings: a fault is one line when it begins and one when it ends, however
+// report logs what began and what ended with these readings: a fault is one line when it begins and one when it ended, however
 // many services it strikes and rounds it lasts.
 func (l *Loop) report(verdicts []verdict) {
-	var failing, recovered []string
-	var cause error
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, v := range verdicts {
 		switch {
 		case v.failed != nil:
-			failing, cause = append(failing, v.service), firstOf(cause, v.failed)
+			l.outages.fail(v.service, v.failed, now)
 		case v.recovered:
-			recovered = append(recovered, v.service)
+			l.outages.recover(v.service, now)
 		case v.doubted:
 			l.Log.Info("AWS shows nothing for it; the last endpoints stay until a second read says so", "service", v.service)
 		}
 	}
-	if len(failing) > 0 {
-		l.Log.Warn("cannot read; what is served stays as it was, and reading goes on",
-			"services", abridge(failing), "error", cause)
+	for _, o := range l.outages.begun() {
+		l.Log.Warn("cannot read; what is served stays as it was, and reading goes on", "services", abridge(o.struck), "error", o.err)
 	}
-	if len(recovered) > 0 {
-		l.Log.Info("reading works again", "services", abridge(recovered))
+	for _, o := range l.outages.over(now) {
+		l.Log.Info("reading works again", "services", abridge(o.struck), "after", o.quiet.Sub(o.began).Round(100*time.Millisecond))
 	}
-}
-
-func firstOf(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
 }
 
 // abridge keeps a log line readable.

@@ -25,6 +25,7 @@ type world struct {
 	errs     map[string]error
 	definite bool
 	certain  bool
+	idle     bool // nothing is due
 	slow     time.Duration
 	reads    int
 }
@@ -39,7 +40,7 @@ func (w *world) Read(ctx context.Context, refs []mesh.ServiceRef) []mesh.Reading
 	}
 	var readings []mesh.Reading
 	for _, ref := range refs {
-		r := mesh.Reading{Ref: ref, At: time.Now(), Err: w.errs[ref.Name()], Definite: w.definite, Certain: w.certain}
+		r := mesh.Reading{Ref: ref, At: time.Now(), Err: w.errs[ref.Name()], Definite: w.definite, Certain: w.certain, NotAsked: w.idle}
 		if ctx.Err() != nil {
 			r.Err = ctx.Err()
 		}
