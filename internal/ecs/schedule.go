@@ -69,7 +69,7 @@ func (w *watch) describeDue(now time.Time, d *describedService, every Intervals)
 	switch {
 	case now.Before(w.notBefore):
 		return false
-	case d == nil, w.fails > 0: // after a fault all is asked for, so that one part that is read doesn't hide another that isn't
+	case d == nil:
 		return true
 	case w.moving(now), d.service.hasTaskSets():
 		return now.Sub(d.at) >= w.stretched(every.Moving)
@@ -85,7 +85,7 @@ func (w *watch) listDue(now time.Time, d *describedService, every Intervals) boo
 	switch {
 	case now.Before(w.notBefore):
 		return false
-	case w.listed.IsZero(), w.fails > 0, d.service.Version != w.version, since >= w.stretched(every.Lists):
+	case w.listed.IsZero(), d.service.Version != w.version, since >= w.stretched(every.Lists):
 		return true
 	case w.moving(now):
 		return since >= max(w.stretched(every.Moving), w.listed.Sub(w.changed))
