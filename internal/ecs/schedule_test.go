@@ -182,11 +182,11 @@ func TestAPartThatIsReadHidesNoPartThatIsNot(t *testing.T) {
 			f.add("c1", name, bridgeTask(name, uint16(n+1)))
 			refs = append(refs, refTo("c1", name))
 		}
-		inv := NewInventory(f, steady(1))
-		paced(t, inv, time.Minute, refs...)
+		inv := NewInventory(f, steady(0.25))
+		paced(t, inv, 10*time.Minute, refs...)
 		f.change(func() { f.fail["Tasks"] = errors.New("broken") })
 		failing := map[string]bool{}
-		for range 600 {
+		for range 3000 {
 			for _, r := range inv.Read(t.Context(), refs) {
 				name := r.Ref.Name()
 				if failing[name] && !r.NotAsked && r.Err == nil {
