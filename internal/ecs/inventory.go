@@ -187,9 +187,11 @@ func (r *round) service(ref mesh.ServiceRef) (*mesh.Service, error) {
 	switch {
 	case d.noCluster:
 		return r.nothing(ref, mesh.Missing, fmt.Sprintf(
-			"there is no ECS cluster %s in this account and Region: check %s (and AWS_REGION)", ref.Cluster, cmp.Or(ref.ClusterVar, ref.ServiceVar))), nil
+			"there is no ECS cluster %s in this account and Region: check %s (and AWS_REGION)",
+			ref.Cluster, cmp.Or(ref.ClusterVar, ref.ServiceVar))), nil
 	case !d.found:
-		return r.nothing(ref, mesh.Missing, fmt.Sprintf("the ECS cluster %s has no service %s: check %s", ref.Cluster, ref.Service, variables(ref))), nil
+		return r.nothing(ref, mesh.Missing, fmt.Sprintf(
+			"the ECS cluster %s has no service %s: check %s", ref.Cluster, ref.Service, variables(ref))), nil
 	case !d.active():
 		return r.nothing(ref, mesh.Inactive, fmt.Sprintf(
 			"the service %s of the ECS cluster %s is %s: it was deleted; check %s", ref.Service, ref.Cluster, d.service.Status, variables(ref))), nil

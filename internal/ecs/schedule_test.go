@@ -3,6 +3,7 @@ package ecs
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -182,7 +183,9 @@ func TestAPartThatIsReadHidesNoPartThatIsNot(t *testing.T) {
 			f.add("c1", name, bridgeTask(name, uint16(n+1)))
 			refs = append(refs, refTo("c1", name))
 		}
-		inv := NewInventory(f, steady(0.25))
+		schedule := steady(0.1)
+		schedule.Random = rand.New(rand.NewPCG(1, 2)).Float64 //nolint:gosec // repeatable on purpose
+		inv := NewInventory(f, schedule)
 		paced(t, inv, 10*time.Minute, refs...)
 		f.change(func() { f.fail["Tasks"] = errors.New("broken") })
 		failing := map[string]bool{}

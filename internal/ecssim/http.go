@@ -216,7 +216,8 @@ func breakOff(w http.ResponseWriter, r *http.Request, contentType string, empty 
 		<-r.Context().Done()
 	case Huge:
 		w.Header().Set("Content-Type", contentType)
-		_, _ = w.Write(bytes.TrimSuffix(bytes.TrimSuffix(empty, []byte("}")), []byte("</DescribeInstancesResponse>"))) //nolint:gosec // JSON or XML of a simulator for tests
+		open := bytes.TrimSuffix(bytes.TrimSuffix(empty, []byte("}")), []byte("</DescribeInstancesResponse>"))
+		_, _ = w.Write(open) //nolint:gosec // JSON or XML of a simulator for tests
 		for space := bytes.Repeat([]byte(" "), 1<<20); ; {
 			if _, err := w.Write(space); err != nil {
 				return
