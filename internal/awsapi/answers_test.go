@@ -299,3 +299,25 @@ func TestAnEndpointThatNeverAnswersIsTriedOnceForFiveSeconds(t *testing.T) {
 		}
 	})
 }
+
+func TestAHeaderWithoutEndIsAnError(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+		w.Header().Set("X-Long", strings.Repeat("x", 2*maxHeader))
+		_, _ = io.WriteString(w, `{"taskArns":[]}`)
+	}))
+	defer server.Close()
+	setEnvironment(t)
+	t.Setenv("AWS_ENDPOINT_URL", server.URL)
+	ctx, stop := context.WithCancel(t.Context())
+	c, err := New(ctx, Options{
+		Region: "eu-west-1", Budget: NewBudget(10_000, 10_000), Observer: &firstTry{stop: stop}, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.ServiceTasks(ctx, "c1", "web"); err == nil {
+		t.Error("it is taken for an answer")
+	}
+}

@@ -127,7 +127,7 @@ func TestAListIsReadToItsLastPage(t *testing.T) {
 		t.Fatalf("%v %v", got, err)
 	}
 	a.answers = func(string, map[string]any) (int, string) { return 200, `{"taskArns":["a"],"nextToken":"0"}` }
-	if _, err := c.ServiceTasks(t.Context(), "c1", "web"); err == nil || !strings.Contains(err.Error(), "more than 1000 pages") {
+	if _, err := c.ServiceTasks(t.Context(), "c1", "web"); err == nil || !strings.Contains(err.Error(), "more than 200 pages") {
 		t.Fatalf("an endless list: %v", err)
 	}
 }
@@ -209,6 +209,8 @@ func TestAnAnswerIsWholeOrAnError(t *testing.T) {
 		"an empty body":           {list, 200, ``, "ecs:ListTasks"},
 		"an empty EC2 body":       {instance, 200, ``, "ec2:DescribeInstances"},
 		"too much":                {list, 200, `{"taskArns":[` + strings.Repeat(" ", maxAnswer+1) + `]}`, "more than 16777216 bytes"},
+		"a page that is none":     {list, 200, `{"taskArns":["a"` + strings.Repeat(`,"a"`, 100) + `]}`, "a page names 101 tasks"},
+		"more than was asked for": {service, 200, `{"services":[{"serviceName":"web"},{"serviceName":"api"}]}`, "the answer is about 2 where 1 were asked for"},
 		"denied": {
 			list, 400, `{"__type":"AccessDeniedException","Message":"User: x is not authorized to perform: ecs:ListTasks"}`,
 			"add ecs:ListTasks to the policy of the task role (not the execution role)",

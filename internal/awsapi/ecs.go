@@ -19,8 +19,10 @@ const (
 	servicesACall  = 10
 	tasksACall     = 100
 	instancesACall = 100
-	// maxPages bounds a list, so that an endless chain of tokens ends: 1,000 pages are 100,000 tasks.
-	maxPages = 1000
+	// tasksAPage is how many tasks a page of a list names at most.
+	tasksAPage = 100
+	// maxPages bounds a list, so that an endless chain of tokens ends: 200 pages are 20,000 tasks. A service has at most 5,000.
+	maxPages = 200
 	// batchesAtOnce bounds the calls that one question makes at a time.
 	batchesAtOnce = 8
 )
@@ -78,6 +80,9 @@ func (c *Client) list(ctx context.Context, what string, in *sdkecs.ListTasksInpu
 		if last && out.TaskArns == nil || slices.Contains(out.TaskArns, "") { // AWS's empty list is []
 			return nil, false, explain(listPermission, what, stranger("the answer is not a list of tasks"))
 		}
+		if len(out.TaskArns) > tasksAPage {
+			return nil, false, explain(listPermission, what, stranger(fmt.Sprintf("a page names %d tasks", len(out.TaskArns))))
+		}
 		arns = append(arns, out.TaskArns...)
 		if last { // a page may be short or empty, and yet have a token
 			slices.Sort(arns)
@@ -132,13 +137,16 @@ func (c *Client) ContainerInstances(ctx context.Context, cluster string, arns []
 }
 
 // complete tells whether an answer is whole: each of what was asked for is described, or AWS says that it does not know
-// it. Any other failure, and an answer that passes something over, is an error.
+// it. Any other failure, and an answer that passes something over or tells more, is an error.
 func complete(permission, what string, asked, described int, failures []types.Failure) error {
 	for _, f := range failures {
 		if aws.ToString(f.Reason) != "MISSING" {
 			return explain(permission, what, fmt.Errorf("%s: %s %.200s",
 				aws.ToString(f.Arn), aws.ToString(f.Reason), aws.ToString(f.Detail)))
 		}
+	}
+	if described+len(failures) > asked {
+		return explain(permission, what, stranger(fmt.Sprintf("the answer is about %d where %d were asked for", described+len(failures), asked)))
 	}
 	if described+len(failures) < asked {
 		return explain(permission, what, fmt.Errorf("the answer passes over %d of the %d that were asked for",

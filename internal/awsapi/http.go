@@ -14,11 +14,15 @@ import (
 // maxAnswer bounds an answer, in bytes. A hundred described tasks with ten containers each have about 1 MiB.
 const maxAnswer = 16 << 20
 
+// maxHeader bounds the header of an answer, in bytes. AWS's have less than 1 KiB.
+const maxHeader = 64 << 10
+
 // httpClient is the SDK's own client, which minds AWS_CA_BUNDLE and follows no redirects, with each try bounded in time and
 // as many idle connections kept as are used at a time.
 func httpClient() *awshttp.BuildableClient {
 	return awshttp.NewBuildableClient().WithTimeout(tryTimeout).WithTransportOptions(func(t *http.Transport) {
 		t.MaxIdleConnsPerHost = 32
+		t.MaxResponseHeaderBytes = maxHeader
 	})
 }
 

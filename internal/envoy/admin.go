@@ -38,7 +38,7 @@ func NewAdmin(network, address string) *Admin {
 	return &Admin{
 		address: address,
 		client: &http.Client{
-			Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true},
+			Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10},
 			Timeout:   adminTimeout,
 		},
 	}

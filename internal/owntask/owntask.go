@@ -116,7 +116,9 @@ func Address(task *taskmeta.Task, c taskmeta.Container) (netip.Addr, bool) {
 	}
 	for _, n := range c.Networks {
 		for _, text := range slices.Concat(n.IPv4Addresses, n.IPv6Addresses) {
-			if host, err := netip.ParseAddr(text); err == nil && host.Zone() == "" && !host.IsUnspecified() && !host.IsMulticast() {
+			host, err := netip.ParseAddr(text)
+			host = host.Unmap() // first: ::ffff:0.0.0.0 is unspecified too
+			if err == nil && host.Zone() == "" && !host.IsUnspecified() && !host.IsMulticast() {
 				return host, true
 			}
 		}

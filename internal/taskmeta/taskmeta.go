@@ -21,8 +21,8 @@ import (
 const URIVariable = "ECS_CONTAINER_METADATA_URI_V4"
 
 const (
-	// maxAnswer bounds an answer, in bytes. A task has at most ten containers.
-	maxAnswer = 1 << 20
+	// maxAnswer bounds an answer, in bytes, and maxHeader its header. A task has at most ten containers.
+	maxAnswer, maxHeader = 1 << 20, 64 << 10
 	// tryTimeout bounds one try. The endpoint is on the same host.
 	tryTimeout = 2 * time.Second
 	tries      = 3
@@ -87,7 +87,7 @@ func Fetch(ctx context.Context, uri string) (*Task, error) {
 	if err != nil || base.Scheme != "http" || base.Host == "" {
 		return nil, fmt.Errorf("%s is %.120q: want the http URL that ECS sets; don't set it yourself", URIVariable, uri)
 	}
-	transport := &http.Transport{} // without HTTP_PROXY: a proxy can't reach the own task's endpoint
+	transport := &http.Transport{MaxResponseHeaderBytes: maxHeader} // without HTTP_PROXY: a proxy can't reach the own task's endpoint
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, Timeout: tryTimeout, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return errors.New("it redirects, which ECS never does")

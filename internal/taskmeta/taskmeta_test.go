@@ -149,7 +149,11 @@ func TestABadEndpointIsAClearError(t *testing.T) {
 	}
 	good := say(answer(t, "task.json", "awsvpc"))
 	for name, test := range map[string]struct{ uri, want string }{
-		"too long":       {serve(say(make([]byte, maxAnswer+1)), good), "more than 1048576 bytes"},
+		"too long": {serve(say(make([]byte, maxAnswer+1)), good), "more than 1048576 bytes"},
+		"long header": {serve(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Long", strings.Repeat("x", 2*maxHeader))
+			_, _ = w.Write(answer(t, "task.json", "awsvpc"))
+		}, good), "response headers exceeded"},
 		"redirect":       {serve(http.RedirectHandler("http://127.0.0.1:1/", http.StatusFound).ServeHTTP, good), "redirects"},
 		"no JSON":        {serve(say([]byte("hello")), good), "what it says of the task is not what ECS gives"},
 		"own container":  {serve(good, say([]byte("hello"))), "what it says of the own container is not what ECS gives"},
