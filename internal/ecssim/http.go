@@ -62,6 +62,13 @@ func (s *Server) Deny(action string, denied bool) {
 	s.denied[action] = denied
 }
 
+// KnowKeys makes access keys the ones that the account knows; none for any.
+func (s *Server) KnowKeys(accessKeys ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.options.AccessKeys = accessKeys
+}
+
 // Counts are the calls so far, by "ACTION RESULT", such as "ListTasks ok" or "DescribeTasks ThrottlingException".
 func (s *Server) Counts() map[string]int {
 	s.mu.Lock()
