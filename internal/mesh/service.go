@@ -57,7 +57,7 @@ const (
 	Inactive
 	// Missing: AWS does not know it.
 	Missing
-	// Denied: AWS refuses to tell; a permission is missing.
+	// Denied: AWS has refused to tell since start; a permission is missing. As with Unread, what an Envoy already holds stays.
 	Denied
 )
 

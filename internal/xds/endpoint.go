@@ -41,7 +41,8 @@ func loadAssignment(s *mesh.Service, policy mesh.Policy) (*Resource, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.Unread = s.State == mesh.Unread
+	// One that AWS denies was never read either: what an Envoy holds of it is better than nothing.
+	r.Unread = s.State == mesh.Unread || s.State == mesh.Denied
 	return r, nil
 }
 

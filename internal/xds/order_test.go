@@ -189,21 +189,25 @@ func TestWithoutAnAnswerItGoesOnAfterFiveSecondsAndCounts(t *testing.T) {
 }
 
 func TestAServiceNotReadYetKeepsWhatTheEnvoyHolds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c, _ := newTestCache(t)
-		unread := &mesh.Service{Name: "a", State: mesh.Unread}
-		mustPublish(t, c, testMesh(t, []*mesh.Service{unread, service("b", 1)}, "/a", "a", "/b", "b"))
-		fresh := connectFake(t, c)
-		fresh.settle()
+	for _, state := range []mesh.State{mesh.Unread, mesh.Denied} {
+		synctest.Test(t, func(t *testing.T) { keepsWhatItHolds(t, state) })
+	}
+}
 
-		returning := connectFake(t, c)
-		returning.ask(EndpointType, []string{"a", "b"}, map[string]string{"a": "of old", "b": "of old"})
-		returning.ack(returning.next(EndpointType, "b"))
-		returning.quiet("a is not read: its endpoints stay")
-		mustPublish(t, c, testMesh(t, []*mesh.Service{service("a", 1), service("b", 1)}, "/a", "a", "/b", "b"))
-		returning.next(EndpointType, "a")
-		fresh.next(EndpointType, "a")
-	})
+func keepsWhatItHolds(t *testing.T, state mesh.State) {
+	c, _ := newTestCache(t)
+	unread := &mesh.Service{Name: "a", State: state}
+	mustPublish(t, c, testMesh(t, []*mesh.Service{unread, service("b", 1)}, "/a", "a", "/b", "b"))
+	fresh := connectFake(t, c)
+	fresh.settle()
+
+	returning := connectFake(t, c)
+	returning.ask(EndpointType, []string{"a", "b"}, map[string]string{"a": "of old", "b": "of old"})
+	returning.ack(returning.next(EndpointType, "b"))
+	returning.quiet("a is not read: its endpoints stay")
+	mustPublish(t, c, testMesh(t, []*mesh.Service{service("a", 1), service("b", 1)}, "/a", "a", "/b", "b"))
+	returning.next(EndpointType, "a")
+	fresh.next(EndpointType, "a")
 }
 
 func TestANameAskedForAnewIsAnswered(t *testing.T) {
