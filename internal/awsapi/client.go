@@ -46,6 +46,8 @@ type Options struct {
 	Observer Observer
 	// Transport sends requests in the place of the SDK's own; nil for that.
 	Transport http.RoundTripper
+
+	credentials *credentials
 }
 
 // Client answers ecs.API from AWS. Its calls are fields rather than the SDK's clients in an interface, so that the linker
@@ -78,8 +80,9 @@ func New(ctx context.Context, o Options) (*Client, error) {
 	}
 	// From here on and not above, as fetching credentials is none of the calls that are paid for and counted.
 	cfg.HTTPClient = guarded{cfg.HTTPClient}
+	o.credentials = &credentials{CredentialsProvider: cfg.Credentials}
+	cfg.Credentials = o.credentials
 	cfg.APIOptions = append(cfg.APIOptions, o.middleware)
-	cfg.Credentials = credentials{cfg.Credentials}
 	ecsClient, ec2Client := sdkecs.NewFromConfig(cfg), ec2.NewFromConfig(cfg)
 	return &Client{
 		listTasks: ecsClient.ListTasks, describeTasks: ecsClient.DescribeTasks, describeServices: ecsClient.DescribeServices,

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials/processcreds"
@@ -11,10 +13,28 @@ import (
 
 // credentials marks the errors of finding credentials. Some of them are answers of AWS themselves, by STS or the task
 // role's endpoint: an AccessDenied there is none of ECS.
-type credentials struct{ aws.CredentialsProvider }
+type credentials struct {
+	aws.CredentialsProvider
+
+	mu      sync.Mutex
+	dropped time.Time
+}
+
+// dropAtMost is how often credentials are fetched anew for being refused.
+const dropAtMost = 10 * time.Second
+
+// refused drops credentials that AWS doesn't accept, so that they are fetched anew: the SDK would use them until they expire.
+func (c *credentials) refused() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if kept, ok := c.CredentialsProvider.(interface{ Invalidate() }); ok && time.Since(c.dropped) >= dropAtMost {
+		c.dropped = time.Now()
+		kept.Invalidate()
+	}
+}
 
 // Retrieve implements aws.CredentialsProvider.
-func (c credentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
+func (c *credentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	found, err := c.CredentialsProvider.Retrieve(ctx)
 	if err != nil {
 		return found, noCredentials{reasonOf(err)}

@@ -29,8 +29,11 @@ func (o *Options) try(
 	out, metadata, err := next.HandleFinalize(ctx, in)
 	took := time.Since(start)
 	result := resultOf(err)
-	if result == resultThrottled {
+	switch result {
+	case resultThrottled:
 		o.Budget.throttled(bucket, start)
+	case resultCredentials:
+		o.credentials.refused()
 	}
 	o.Observer.Called(action, result, took)
 	o.Log.LogAttrs(ctx, slog.LevelDebug, "called AWS",
