@@ -119,8 +119,12 @@ type options struct {
 	rate  float64
 	wait  time.Duration
 	calls awsapi.Observer
+	// changes is told each change of a service.
+	changes control.Observer
 	// observe is told each mesh as it is published; nil for nobody.
 	observe func(*mesh.Mesh)
+	// through takes requests to the account; nil for its own transport.
+	through http.RoundTripper
 }
 
 // start starts a nightjar, which runs until the test ends or stop is called.
@@ -135,18 +139,24 @@ func (a *account) start(o options) *nightjar {
 	if o.calls == nil {
 		o.calls = admin.NewMetrics()
 	}
+	if o.changes == nil {
+		o.changes = admin.NewMetrics()
+	}
+	if o.through == nil {
+		o.through = a.transport
+	}
 	ctx, stop := context.WithCancel(a.t.Context())
 	n := &nightjar{budget: awsapi.NewBudget(o.rate, 10), latest: &latest{observe: o.observe}, log: &logged{}, stop: stop}
 	log := slog.New(slog.NewTextHandler(n.log, nil))
 	client, err := awsapi.New(ctx, awsapi.Options{
-		Region: a.region, Budget: n.budget, Log: log, Observer: o.calls, Transport: a.transport,
+		Region: a.region, Budget: n.budget, Log: log, Observer: o.calls, Transport: o.through,
 	})
 	if err != nil {
 		a.t.Fatal(err)
 	}
 	n.inventory = ecs.NewInventory(client, &ecs.Schedule{Refs: o.refs, Rate: o.rate, Wait: o.wait, Sidecar: "nightjar"})
 	n.loop, err = control.New(control.Options{
-		Reader: n.inventory, Publisher: n.latest, Observer: admin.NewMetrics(), Log: log, Refs: o.refs, Wait: o.wait,
+		Reader: n.inventory, Publisher: n.latest, Observer: o.changes, Log: log, Refs: o.refs, Wait: o.wait,
 		Proxies: []mesh.Proxy{{ID: "p"}},
 	})
 	if err != nil {
