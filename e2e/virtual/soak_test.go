@@ -32,8 +32,10 @@ type role struct {
 }
 
 type keys struct {
-	AccessKeyId, SecretAccessKey, Token string //nolint:revive // the names of ECS
-	Expiration                          time.Time
+	AccessKeyID     string `json:"AccessKeyId"`
+	SecretAccessKey string
+	Token           string
+	Expiration      time.Time
 }
 
 // taskRole makes the SDK find the credentials of a task role. It is called outside of the bubble.
@@ -131,7 +133,7 @@ func newDay(t *testing.T, r *role) *day {
 		{ID: "i-0aaaaaaaaaaaaaaa1", Address: "10.1.0.1", Zone: "eu-west-1a"}, {ID: "i-0aaaaaaaaaaaaaaa2", Address: "10.1.0.2", Zone: "eu-west-1b"},
 	}
 	d := &day{
-		t: t, role: r, chance: rand.New(rand.NewPCG(1, 2)), calls: &results{}, changes: &changed{}, sick: map[string]bool{}, //nolint:gosec // repeatable
+		t: t, role: r, chance: rand.New(rand.NewPCG(1, 2)), calls: &results{}, changes: &changed{}, sick: map[string]bool{},
 		last: map[string][]mesh.Endpoint{}, services: []string{"c1/orders", "c1/basket", "c1/users", "c1/seldom"},
 	}
 	d.a = newAccount(t, &ecssim.File{Polite: true, Seed: 3, Clusters: []ecssim.FileCluster{{
@@ -383,7 +385,6 @@ func (d *day) memory() {
 	d.n = nil
 	young := d.heap()
 	fresh.stop()
-	fresh = nil //nolint:ineffassign,wastedassign // the last reference
 	none := d.heap()
 	aDay, anHour := both-young, young-none
 	d.t.Logf("a nightjar of a day has %d bytes, one of an hour %d", aDay, anHour)

@@ -124,7 +124,11 @@ func TestFaultsOfTheMetadataEndpoint(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer s.Heal()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		patience := time.Minute
+		if kind == Hang {
+			patience = time.Second
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+"/v4/"+w.Tasks("c1", "web")[0]+"/task", http.NoBody)
 		if err != nil {

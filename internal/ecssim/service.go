@@ -89,8 +89,9 @@ type service struct {
 	controller                string
 	overlap                   time.Duration
 	capacityProvider          string
-	deployment                string // the ID of the primary deployment
+	deployment                string // the ID of the newest deployment or task set
 	deployments               []deployment
+	switched                  time.Time // when another task set became the primary one
 	created                   time.Time
 	tasks                     []*task // oldest first, stopped ones included
 	events                    []serviceEvent
@@ -132,12 +133,39 @@ func (w *World) AddService(spec ServiceSpec) error {
 	return nil
 }
 
+// newDeployment makes a deployment, which is the primary one at once, or a task set, of which only the first one is.
 func (w *World) newDeployment(s *service) {
+	s.deployment = fmt.Sprintf("ecs-svc/%019d", w.rng.Uint64()>>2)
+	s.deployments = append(s.deployments, deployment{id: s.deployment, status: "ACTIVE", def: s.def, created: w.now})
+	if len(s.deployments) == 1 || s.controllerIsECS() {
+		s.makePrimary()
+	}
+}
+
+// makePrimary makes the newest deployment or task set the primary one.
+func (s *service) makePrimary() {
 	for i := range s.deployments {
 		s.deployments[i].status = "ACTIVE"
 	}
-	s.deployment = fmt.Sprintf("ecs-svc/%019d", w.rng.Uint64()>>2)
-	s.deployments = append(s.deployments, deployment{id: s.deployment, status: "PRIMARY", def: s.def, created: w.now})
+	s.deployments[len(s.deployments)-1].status = "PRIMARY"
+}
+
+// SwitchPrimary makes the newest task set the primary one, as UpdateServicePrimaryTaskSet does. The tasks of the others stop
+// after the overlap.
+func (w *World) SwitchPrimary(clusterName, name string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s, err := w.find(clusterName, name)
+	if err != nil {
+		return err
+	}
+	if s.controllerIsECS() {
+		return fmt.Errorf("the service %s/%s has no task sets: its deployment controller is ECS", clusterName, name)
+	}
+	s.makePrimary()
+	s.switched = w.now
+	w.after(s.overlap, func() { w.reconcile(s) })
+	return nil
 }
 
 // find returns a service by its ECS cluster and name.
@@ -195,7 +223,8 @@ func (s *service) alive() []*task {
 }
 
 // reconcile is the service scheduler: it starts what lacks, up to 200 % of what is wanted, and stops what is too much; old
-// tasks once as many new ones have been RUNNING for the overlap.
+// tasks once as many new ones have been RUNNING for the overlap. Those of another task set stay until the newest one has been
+// the primary one for so long.
 func (w *World) reconcile(s *service) {
 	var old, current []*task
 	ready := 0
@@ -215,12 +244,25 @@ func (w *World) reconcile(s *service) {
 	for i := range len(current) - s.desired {
 		w.stop(current[i], "ServiceSchedulerInitiated", "Scaling activity initiated by (deployment "+s.deployment+")")
 	}
-	keep := max(0, s.desired-ready)
-	for i := range len(old) - keep {
+	for i := range len(old) - w.kept(s, len(old), ready) {
 		w.stop(old[i], "ServiceSchedulerInitiated", "Scaling activity initiated by (deployment "+s.deployment+")")
 	}
-	if len(old) == 0 && s.controllerIsECS() {
+	if len(old) == 0 && s.deployments[len(s.deployments)-1].status == "PRIMARY" {
 		s.deployments = slices.DeleteFunc(s.deployments, func(d deployment) bool { return d.status != "PRIMARY" })
+	}
+}
+
+// kept is how many old tasks stay for now, where so many new ones are ready.
+func (w *World) kept(s *service, old, ready int) int {
+	switch {
+	case s.status == "INACTIVE":
+		return 0
+	case s.controllerIsECS():
+		return max(0, s.desired-ready)
+	case s.deployments[len(s.deployments)-1].status != "PRIMARY", w.now.Before(s.switched.Add(s.overlap)):
+		return old
+	default:
+		return 0
 	}
 }
 

@@ -44,6 +44,8 @@ func (s *Sim) Do(step FileStep) error {
 		return w.SetHealth(clusterName, name, "", step.Name, step.Health)
 	case "container":
 		return w.SetContainer(clusterName, name, "", step.Name, step.Status)
+	case "primary":
+		return w.SwitchPrimary(clusterName, name)
 	case "delete":
 		return w.Delete(clusterName, name)
 	case "run-task":
@@ -67,7 +69,7 @@ func (s FileStep) fault() Fault {
 // steps are what a FileStep may do.
 func steps() []string {
 	return []string{
-		"deploy", "scale", "kill", "stop", "restart", "health", "container", "delete", "run-task", "lose-instance", "fault", "heal",
+		"deploy", "scale", "kill", "stop", "restart", "health", "container", "primary", "delete", "run-task", "lose-instance", "fault", "heal",
 	}
 }
 
