@@ -125,6 +125,16 @@ type options struct {
 	observe func(*mesh.Mesh)
 	// through takes requests to the account; nil for its own transport.
 	through http.RoundTripper
+	// seen sees what the reader asks, and what the loop gets of it; nil for nobody.
+	seen seer
+	// random spreads out what the schedule spreads; nil for chance.
+	random func() float64
+}
+
+// seer stands between AWS and the reader, and between the reader and the loop.
+type seer interface {
+	api(api ecs.API) ecs.API
+	reader(r control.Reader) control.Reader
 }
 
 // start starts a nightjar, which runs until the test ends or stop is called.
@@ -154,9 +164,17 @@ func (a *account) start(o options) *nightjar {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	n.inventory = ecs.NewInventory(client, &ecs.Schedule{Refs: o.refs, Rate: o.rate, Wait: o.wait, Sidecar: "nightjar"})
+	var api ecs.API = client
+	if o.seen != nil {
+		api = o.seen.api(client)
+	}
+	n.inventory = ecs.NewInventory(api, &ecs.Schedule{Refs: o.refs, Rate: o.rate, Wait: o.wait, Sidecar: "nightjar", Random: o.random})
+	var reader control.Reader = n.inventory
+	if o.seen != nil {
+		reader = o.seen.reader(reader)
+	}
 	n.loop, err = control.New(control.Options{
-		Reader: n.inventory, Publisher: n.latest, Observer: o.changes, Log: log, Refs: o.refs, Wait: o.wait,
+		Reader: reader, Publisher: n.latest, Observer: o.changes, Log: log, Refs: o.refs, Wait: o.wait,
 		Proxies: []mesh.Proxy{{ID: "p"}},
 	})
 	if err != nil {

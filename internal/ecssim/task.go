@@ -211,8 +211,9 @@ func (w *World) gone(t *task) {
 	})
 }
 
-// release gives back what the task has of its instance.
+// release gives back what the task has of its subnet and its instance.
 func (w *World) release(t *task) {
+	delete(t.cluster.taken, t.ip)
 	if t.at == nil {
 		return
 	}

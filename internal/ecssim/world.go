@@ -62,6 +62,7 @@ type cluster struct {
 	instances []*instance
 	subnet    netip.Prefix // of awsvpc tasks
 	nextIP    netip.Addr
+	taken     map[netip.Addr]bool // addresses of the subnet
 }
 
 // instance is a container instance.
@@ -93,7 +94,7 @@ func NewWorld(region, account string, start time.Time, timing Timing, seed uint6
 func (w *World) AddCluster(name string, subnet netip.Prefix) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.clusters[name] = &cluster{name: name, services: map[string]*service{}, subnet: subnet, nextIP: subnet.Addr().Next()}
+	w.clusters[name] = &cluster{name: name, services: map[string]*service{}, subnet: subnet, nextIP: subnet.Addr().Next(), taken: map[netip.Addr]bool{}}
 }
 
 // Instance describes a container instance to add.
@@ -202,14 +203,20 @@ func (i *instance) hostPort() uint16 {
 	return 0
 }
 
-// address takes the next address of the subnet.
+// address takes the next address of the subnet that is free, or one that is shared where it is full.
 func (c *cluster) address() netip.Addr {
-	a := c.nextIP
-	c.nextIP = a.Next()
-	if !c.subnet.Contains(c.nextIP) {
-		c.nextIP = c.subnet.Addr().Next()
+	first := c.nextIP
+	for a := first; ; {
+		c.nextIP = a.Next()
+		if !c.subnet.Contains(c.nextIP) {
+			c.nextIP = c.subnet.Addr().Next()
+		}
+		if !c.taken[a] || c.nextIP == first {
+			c.taken[a] = true
+			return a
+		}
+		a = c.nextIP
 	}
-	return a
 }
 
 // event is something that will happen.
