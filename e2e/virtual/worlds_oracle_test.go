@@ -59,12 +59,15 @@ type place struct {
 	// serves tells whether it does, and changed since when.
 	serves  bool
 	changed time.Time
-	// ever tells that it served at some time, first that it never stopped since.
-	ever, first bool
+	// first tells that it never stopped since it began to serve, and ran that its task was RUNNING at some time.
+	first, ran bool
+	// status is all that says whether it serves.
+	status string
 	// taskOver tells that its task is to stop or is not of the primary task set: else the container isn't there any more.
 	taskOver bool
-	// shown are the ends of the good readings that showed that it doesn't serve.
-	shown           []time.Time
+	// shown are the ends of the good readings that showed that it doesn't serve; again are those after the first which looked
+	// for tasks of its service anew: a description of a service says nothing of which of its tasks serve.
+	shown, again    []time.Time
 	healthy, shared bool
 	started         time.Time
 	// of is the ECS-CLUSTER/NAME of its service.
@@ -79,7 +82,7 @@ type place struct {
 type watched struct {
 	routed
 	published []mesh.Endpoint
-	// allWrong is when last nothing of what was published served.
+	// allWrong is when last nothing of what was published served, or AWS said that the service isn't there.
 	allWrong time.Time
 	// known are the spots that this nightjar published and that served ever since.
 	known map[spot]bool
@@ -182,6 +185,12 @@ func (o *oracle) look() {
 			p = &place{changed: now, first: true, of: t.Cluster + "/" + t.Service}
 			o.places[s] = p
 		}
+		p.ran = p.ran || t.Desired == "RUNNING" && t.Last == "RUNNING"
+		status := fmt.Sprint(t.Desired, t.Last, t.Serves)
+		if status != p.status && !p.serves && !fine { // of a task set that isn't the primary one any more when its tasks run
+			p.changed, p.taskOver, p.shown, p.again = now, true, nil, nil
+		}
+		p.status = status
 		p.started, p.healthy = t.Started, t.Health != "UNHEALTHY"
 		serving[s] = fine
 		if t.Last == "RUNNING" && p.running.IsZero() {
@@ -192,7 +201,7 @@ func (o *oracle) look() {
 		p.shared = len(o.held[s.at]) > 1
 		switch {
 		case serving[s] && !p.serves:
-			p.serves, p.changed, p.ever, p.shown = true, now, true, nil
+			p.serves, p.changed, p.shown, p.again = true, now, nil, nil
 		case !serving[s] && p.serves:
 			p.serves, p.changed, p.first, p.taskOver, p.seen = false, now, false, !there[s.task], nil
 		}
@@ -225,7 +234,7 @@ func (o *oracle) serves(s spot) bool { return o.places[s] != nil && o.places[s].
 func (o *oracle) serving(w *watched, e mesh.Endpoint) {
 	p := o.places[spot{e.Task, e.Addr}]
 	switch {
-	case p == nil || !p.ever:
+	case p == nil || !p.ran:
 		o.fail("%s: %s of %s never served", w.ref.Name(), e.Addr, e.Task)
 		return
 	case p.of != w.ref.Cluster+"/"+w.ref.Service:
@@ -234,11 +243,11 @@ func (o *oracle) serving(w *watched, e mesh.Endpoint) {
 	case p.serves:
 		return
 	}
-	need := 1
+	enough := past(p.shown) > 0
 	if !w.allWrong.Before(p.changed) {
-		need = 2
+		enough = past(p.again) > 0
 	}
-	if past(p.shown) >= need {
+	if enough {
 		o.fail("(a) %s: %s of %s doesn't serve since %s, which good readings showed that ended at %s", w.ref.Name(), e.Addr, e.Task,
 			o.time(p.changed), o.times(p.shown))
 	}
@@ -253,7 +262,7 @@ func (o *oracle) foreign(w *watched, e mesh.Endpoint) {
 	}
 	for _, t := range o.held[e.Addr] {
 		p := o.places[spot{t.Task, t.At}]
-		if t.Task != e.Task && p.started.After(own.started) && past(p.seen) > 0 {
+		if p.of != own.of && p.started.After(own.started) && past(p.seen) > 0 {
 			o.fail("(b) %s: %s of %s is %s of %s by now, which a good reading showed that ended at %s", w.ref.Name(), e.Addr, e.Task, t.Task, p.of, o.times(p.seen))
 		}
 	}
@@ -359,6 +368,7 @@ type observed struct {
 	mu       sync.Mutex
 	services map[string]bool // described in this reading, ECS-CLUSTER/NAME; true where ACTIVE
 	tasks    map[string]bool // described in this reading, by ID
+	looked   map[string]bool // their tasks were listed or described in this reading, ECS-CLUSTER/NAME
 }
 
 func (o *observed) api(api ecs.API) ecs.API {
@@ -385,6 +395,15 @@ func (o *observed) Services(ctx context.Context, cluster string, names []string)
 	return found, err
 }
 
+// ServiceTasks implements ecs.API.
+func (o *observed) ServiceTasks(ctx context.Context, cluster, service string) ([]string, error) {
+	arns, err := o.API.ServiceTasks(ctx, cluster, service)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.looked[cluster+"/"+service] = o.looked[cluster+"/"+service] || err == nil
+	return arns, err
+}
+
 // Tasks implements ecs.API.
 func (o *observed) Tasks(ctx context.Context, cluster string, arns []string) (map[string]ecs.Task, error) {
 	found, err := o.API.Tasks(ctx, cluster, arns)
@@ -399,7 +418,7 @@ func (o *observed) Tasks(ctx context.Context, cluster string, arns []string) (ma
 // Read implements control.Reader.
 func (o *observed) Read(ctx context.Context, refs []mesh.ServiceRef) []mesh.Reading {
 	begun := time.Now()
-	o.services, o.tasks = map[string]bool{}, map[string]bool{}
+	o.services, o.tasks, o.looked = map[string]bool{}, map[string]bool{}, map[string]bool{}
 	readings := o.Reader.Read(ctx, refs)
 	o.oracle.mu.Lock()
 	defer o.oracle.mu.Unlock()
@@ -428,10 +447,14 @@ func (o *observed) read(begun time.Time, readings []mesh.Reading) {
 			w.described++
 		case described:
 			w.described++
+			w.allWrong = now // by what this reading shows, so that the second counts
 			if w.missing++; w.missing >= 2 {
 				w.known = map[spot]bool{}
 			}
 		}
+	}
+	for s, p := range o.places {
+		o.looked[p.of] = o.looked[p.of] || o.tasks[s.task]
 	}
 	for s, p := range o.places {
 		_, described := o.services[p.of]
@@ -439,6 +462,9 @@ func (o *observed) read(begun time.Time, readings []mesh.Reading) {
 		switch {
 		case !good[p.of]:
 		case !p.serves && afterChange && (p.taskOver && described || !p.taskOver && o.tasks[s.task]):
+			if len(p.shown) > 0 && (o.looked[p.of] || described && !o.services[p.of]) {
+				p.again = append(p.again, now)
+			}
 			p.shown = append(p.shown, now)
 		}
 		if good[p.of] && o.tasks[s.task] && !p.running.IsZero() && !begun.Before(p.running.Add(o.lateness(p.running))) {

@@ -26,6 +26,7 @@ type world struct {
 	definite bool
 	certain  bool
 	idle     bool // nothing is due
+	repeats  bool
 	slow     time.Duration
 	reads    int
 }
@@ -40,7 +41,7 @@ func (w *world) Read(ctx context.Context, refs []mesh.ServiceRef) []mesh.Reading
 	}
 	var readings []mesh.Reading
 	for _, ref := range refs {
-		r := mesh.Reading{Ref: ref, At: time.Now(), Err: w.errs[ref.Name()], Definite: w.definite, Certain: w.certain, NotAsked: w.idle}
+		r := mesh.Reading{Ref: ref, At: time.Now(), Err: w.errs[ref.Name()], Definite: w.definite, Certain: w.certain, NotAsked: w.idle, Repeats: w.repeats}
 		if ctx.Err() != nil {
 			r.Err = ctx.Err()
 		}
@@ -184,6 +185,28 @@ func TestAnEmptiedServiceIsBelievedAtTheSecondRead(t *testing.T) {
 		if p.serving("c/a") != 1 {
 			t.Fatal("a read between that shows endpoints starts anew")
 		}
+		rounds(1)
+		if p.serving("c/a") != 0 {
+			t.Fatal("not believed at the second read")
+		}
+	})
+}
+
+func TestWhatRepeatsIsNoSecondRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{ports: map[string][]uint16{"c/a": {1}, "c/b": {3}}}
+		_, p, log := start(t, w)
+		w.change(func() { w.ports["c/a"] = nil })
+		rounds(1)
+		w.change(func() { w.repeats = true })
+		rounds(10)
+		if p.serving("c/a") != 1 {
+			t.Fatal("believed for the same slip of AWS")
+		}
+		if n := strings.Count(log.String(), "until a second read says so"); n != 1 {
+			t.Errorf("the doubt is said %d times, want once", n)
+		}
+		w.change(func() { w.repeats = false })
 		rounds(1)
 		if p.serving("c/a") != 0 {
 			t.Fatal("not believed at the second read")

@@ -50,8 +50,9 @@ func (r *record) judge(reading mesh.Reading) verdict {
 	v := verdict{recovered: r.err != nil}
 	r.err, r.failingSince = nil, time.Time{}
 	empty := len(reading.Service.Endpoints) == 0 && (len(r.service.Endpoints) > 0 || !r.answered)
-	if empty && !r.doubted && !reading.Certain {
-		r.doubted, v.doubted = true, r.answered
+	if empty && (!r.doubted || reading.Repeats) && !reading.Certain {
+		v.doubted = r.answered && !r.doubted
+		r.doubted = true
 		return v
 	}
 	r.doubted, r.answered, r.readAt = false, true, reading.At

@@ -52,6 +52,7 @@ func (r *round) describeServices(ctx context.Context, due []serviceKey) {
 			}
 			s, ok := found[name]
 			r.moved(key, s, ok)
+			r.described[key] = true
 			r.services[key] = &describedService{service: s, found: ok, noCluster: noCluster, at: time.Now()}
 		}
 	})
@@ -83,6 +84,7 @@ func (r *round) describeTasks(ctx context.Context) {
 			case err != nil: // it was asked for before its time: what is known of it still holds
 			case described:
 				r.tasks[arn] = &describedTask{task: t, of: owner[arn], at: now}
+				r.looked[owner[arn]] = true
 				delete(r.unknown, arn)
 			case known != nil: // listed and not described: what was stays, and it is asked for again soon
 				known.at = now.Add(r.every.Moving - r.every.Tasks)
@@ -102,7 +104,7 @@ func (r *round) tasksToDescribe() (asked map[string][]string, owner map[string]s
 	asked, owner = map[string][]string{}, map[string]serviceKey{}
 	soon := map[string][]string{}
 	for _, key := range r.keys {
-		if r.errs[key] != nil || r.schedule != nil && r.now.Before(r.watches[key].notBefore) {
+		if r.errs[key] != nil || !r.services[key].active() || r.schedule != nil && r.now.Before(r.watches[key].notBefore) {
 			continue
 		}
 		if !r.services[key].active() {

@@ -102,7 +102,8 @@ func (inv *Inventory) watch(refs []mesh.ServiceRef) {
 // holds back no other. One of which nothing was due is marked as not asked for. A service that did not change is the same
 // *mesh.Service as before.
 func (inv *Inventory) Read(ctx context.Context, refs []mesh.ServiceRef) []mesh.Reading {
-	r := &round{Inventory: inv, now: time.Now(), errs: map[serviceKey]error{}, asked: map[serviceKey]bool{}}
+	r := &round{Inventory: inv, now: time.Now(), errs: map[serviceKey]error{}, asked: map[serviceKey]bool{},
+		described: map[serviceKey]bool{}, looked: map[serviceKey]bool{}}
 	for _, ref := range refs {
 		r.keys = append(r.keys, keyOf(ref))
 	}
@@ -134,6 +135,8 @@ type round struct {
 	mu    sync.Mutex // guards what concurrent calls write
 	errs  map[serviceKey]error
 	asked map[serviceKey]bool // something of it was read
+	// described are the services that were, and looked those whose tasks were listed or described.
+	described, looked map[serviceKey]bool
 }
 
 // fail notes the first error of a service.
@@ -174,10 +177,19 @@ func (r *round) build(refs []mesh.ServiceRef) []mesh.Reading {
 			reading.NotAsked = true
 		default:
 			reading.Service, reading.Err = r.service(ref)
+			reading.Repeats = !r.witnessed(key)
 		}
 		readings = append(readings, reading)
 	}
 	return readings
+}
+
+// witnessed tells whether what could show that a service has nothing that serves was read in this round.
+func (r *round) witnessed(key serviceKey) bool {
+	if r.looked[key] {
+		return true
+	}
+	return r.described[key] && (!r.services[key].active() || len(r.lists[key]) == 0)
 }
 
 // service decides on a ref whose service was read whole.

@@ -92,7 +92,7 @@ func (r *round) list(key serviceKey, arns []string) {
 	if arns == nil {
 		arns = []string{} // nil is none yet
 	}
-	r.asked[key] = true
+	r.asked[key], r.looked[key] = true, true
 	r.lists[key], w.listed, w.version = arns, r.now, r.services[key].service.Version
 }
 

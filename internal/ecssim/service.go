@@ -179,7 +179,7 @@ func (w *World) find(clusterName, name string) (*service, error) {
 
 // Deploy starts a rolling deployment of a new revision; change may alter its definition, nil leaves it.
 func (w *World) Deploy(clusterName, name string, change func(*Definition)) error {
-	return w.on(clusterName, name, func(s *service) {
+	return w.onActive(clusterName, name, func(s *service) {
 		s.def.Containers = slices.Clone(s.def.Containers)
 		s.def.Revision++
 		if change != nil {
@@ -191,18 +191,22 @@ func (w *World) Deploy(clusterName, name string, change func(*Definition)) error
 
 // Scale changes how many tasks are wanted.
 func (w *World) Scale(clusterName, name string, desired int) error {
-	return w.on(clusterName, name, func(s *service) { s.desired = desired })
+	return w.onActive(clusterName, name, func(s *service) { s.desired = desired })
 }
 
 // Delete deletes a service: its tasks are stopped, and it is INACTIVE.
 func (w *World) Delete(clusterName, name string) error {
-	return w.on(clusterName, name, func(s *service) { s.status, s.desired = "INACTIVE", 0 })
+	return w.onActive(clusterName, name, func(s *service) { s.status, s.desired = "INACTIVE", 0 })
 }
 
-func (w *World) on(clusterName, name string, do func(*service)) error {
+// onActive changes a service; one that was deleted can't be, as ECS answers with ServiceNotActiveException.
+func (w *World) onActive(clusterName, name string, do func(*service)) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s, err := w.find(clusterName, name)
+	if err == nil && s.status != "ACTIVE" {
+		err = fmt.Errorf("the service %s/%s is %s", clusterName, name, s.status)
+	}
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package ecssim
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 )
@@ -79,6 +80,9 @@ func (w *World) Recreate(clusterName, name string, desired int) error {
 	w.mu.Lock()
 	s, err := w.find(clusterName, name)
 	w.mu.Unlock()
+	if err == nil && s.status == "ACTIVE" {
+		err = fmt.Errorf("the service %s/%s is ACTIVE", clusterName, name)
+	}
 	if err != nil {
 		return err
 	}

@@ -175,6 +175,8 @@ type Reading struct {
 	// Definite marks an Err that is AWS's answer rather than a fault: asking again does not help before somebody changes
 	// something, a permission for example.
 	Definite bool
+	// Repeats tells that a Service that shows nothing rests on what an earlier Reading rested on, so it is no second witness.
+	Repeats bool
 	// Certain tells that also a Service that shows nothing is the truth, and no slip of an eventually consistent API.
 	Certain bool
 }

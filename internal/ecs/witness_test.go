@@ -1,0 +1,58 @@
+package ecs
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/groboclown/nightjar-mesh/internal/mesh"
+)
+
+// witnesses counts the readings of a while that show nothing and don't repeat an earlier one.
+func witnesses(t *testing.T, inv *Inventory, span time.Duration, ref mesh.ServiceRef) int {
+	t.Helper()
+	n := 0
+	for range int(span / (100 * time.Millisecond)) {
+		r := inv.Read(t.Context(), []mesh.ServiceRef{ref})[0]
+		if !r.NotAsked && r.Err == nil && !r.Repeats && len(r.Service.Endpoints) == 0 {
+			n++
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return n
+}
+
+func TestWhatShowsNothingIsSeenAgainOnlyWhereItIsAskedForAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeAWS()
+		f.add("c1", "a", bridgeTask("a1", 1))
+		inv := NewInventory(f, steady(1))
+		paced(t, inv, time.Minute, refTo("c1", "a"))
+
+		whole := f.services["c1/a"]
+		f.change(func() { delete(f.services, "c1/a") })
+		services, tasks := f.calls["Services"], f.calls["Tasks"]
+		n := witnesses(t, inv, 20*time.Second, refTo("c1", "a"))
+		if asked := f.calls["Services"] - services; n != asked || n < 5 {
+			t.Errorf("a service that is MISSING is seen so %d times, and asked for %d times", n, asked)
+		}
+		if f.calls["Tasks"] > tasks+1 { // one before it is known
+			t.Error("the tasks of a service that isn't there are described")
+		}
+
+		f.change(func() { f.services["c1/a"] = whole })
+		paced(t, inv, time.Minute, refTo("c1", "a"))
+		f.change(func() {
+			ended := f.tasks["arn:aws:ecs:eu-west-1:1:task/c1/a1"]
+			ended.Containers = slices.Clone(ended.Containers)
+			ended.Containers[0].LastStatus = "STOPPED"
+			f.tasks[ended.ARN] = ended
+		})
+		before := f.calls["Tasks"] + f.calls["ServiceTasks"]
+		n = witnesses(t, inv, 20*time.Second, refTo("c1", "a"))
+		if asked := f.calls["Tasks"] + f.calls["ServiceTasks"] - before; n < 2 || n > asked {
+			t.Errorf("a task without its container is seen %d times, and asked for %d times", n, asked)
+		}
+	})
+}
