@@ -104,7 +104,7 @@ func (r *round) tasksToDescribe() (asked map[string][]string, owner map[string]s
 	asked, owner = map[string][]string{}, map[string]serviceKey{}
 	soon := map[string][]string{}
 	for _, key := range r.keys {
-		if r.errs[key] != nil || !r.services[key].active() || r.schedule != nil && r.now.Before(r.watches[key].notBefore) {
+		if r.errs[key] != nil || r.schedule != nil && r.now.Before(r.watches[key].notBefore) {
 			continue
 		}
 		if !r.services[key].active() {
