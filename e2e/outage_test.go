@@ -15,7 +15,7 @@ import (
 func TestAMinuteWithoutAWSInADeployment(t *testing.T) {
 	t.Parallel()
 	// The old tasks serve until some time after the outage, as Envoy can't know the new ones as long as it lasts.
-	r := startAll(t, worldOf(`- {name: web, desired: 3, network: bridge, overlap: 78s, containers: [{name: app, ports: [8080]}]}`),
+	r := startAll(t, worldOf(`- {name: web, desired: 3, network: bridge, overlap: 85s, containers: [{name: app, ports: [8080]}]}`),
 		services("/web", "c1/web")...)
 	w := r.sim.World
 	r.waitTasks("/web", "c1", "web", 3)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -166,4 +167,28 @@ func TestEachTryIsNumberedInTheLog(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestCredentialsThatAWSRefusesAreFetchedAnew though they have not expired, and not at each refusal.
+func TestCredentialsThatAWSRefusesAreFetchedAnew(t *testing.T) {
+	noKeys(t)
+	var fetched atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"AccessKeyId":"AKID%d","SecretAccessKey":"x","Token":"y","Expiration":"2099-01-01T00:00:00Z"}`, fetched.Add(1))
+	}))
+	t.Cleanup(server.Close)
+	t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", server.URL)
+	a := &fakeAWS{answers: func(string, map[string]any) (int, string) {
+		return 400, `{"__type":"UnrecognizedClientException","message":"The security token included in the request is invalid."}`
+	}}
+	c, _, _ := newClientWith(t, a, NewBudget(10_000, 10_000))
+	for call, want := range []int32{1, 2, 2, 2} {
+		if _, err := c.ServiceTasks(t.Context(), "c1", "web"); err == nil {
+			t.Fatal("no error")
+		}
+		if got := fetched.Load(); got != want {
+			t.Errorf("after %d calls they were fetched %d times, want %d", call+1, got, want)
+		}
+	}
 }

@@ -94,6 +94,11 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte("clusters: [{name: c, instances: [{id: i-}], services: [{name: s, network: bridge, desired: 3, containers: [{ranges: [{container: 1, end: 50}]}]}]}]"))
 	f.Add([]byte("timing: {provision: -1s, pull: 9999h}\nclusters: [{name: c, subnet: \"::/127\"}]"))
 	f.Add([]byte("timeline: [{at: -1s, do: heal}]"))
+	f.Add([]byte("clusters: [{name: c, services: [{name: s, network: awsvpc, launch: FARGATE, desired: 2, controller: CODE_DEPLOY, overlap: 1s}]}]\n" +
+		"timeline: [{do: deploy, service: c/s}, {do: primary, service: c/s}, {do: kill, service: c/s}, {do: delete, service: c/s}, {do: deploy, service: c/s}]"))
+	f.Add([]byte("clusters: [{name: c, instances: [{id: i-}], services: [{name: s, network: bridge, desired: 1, containers: [{name: a, ports: [1]}]}]}]\n" +
+		"timeline: [{do: restart, service: c/s}, {do: health, service: c/s, container: a, health: UNHEALTHY}, {do: run-task, service: c/s}, " +
+		"{do: container, service: c/s, container: a, status: STOPPED}, {do: lose-instance, service: c/i-}, {do: stop, service: c/s}, {do: scale, service: c/s, to: 3}]"))
 	f.Add([]byte("timeline: !00 00"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		file, err := Load(text)
@@ -101,11 +106,15 @@ func FuzzLoad(f *testing.F) {
 			return
 		}
 		start := time.Unix(1_700_000_000, 0)
-		w, err := file.World(start)
+		sim, err := NewAt(file, start)
 		if err != nil {
 			t.Fatalf("Load took what makes no world: %v", err)
 		}
-		w.Advance(start.Add(time.Minute))
-		_ = w.Apps()
+		sim.World.Advance(start.Add(time.Minute))
+		for n, step := range file.Timeline[:min(10, len(file.Timeline))] {
+			_ = sim.Do(step) // what can't happen now is an error
+			sim.World.Advance(start.Add(time.Duration(n+2) * time.Minute))
+		}
+		_ = sim.World.Apps()
 	})
 }
