@@ -103,7 +103,7 @@ func (inv *Inventory) watch(refs []mesh.ServiceRef) {
 // *mesh.Service as before.
 func (inv *Inventory) Read(ctx context.Context, refs []mesh.ServiceRef) []mesh.Reading {
 	r := &round{Inventory: inv, now: time.Now(), errs: map[serviceKey]error{}, asked: map[serviceKey]bool{},
-		described: map[serviceKey]bool{}, looked: map[serviceKey]bool{}}
+		described: map[serviceKey]bool{}, looked: map[serviceKey]bool{}, before: map[serviceKey][]string{}}
 	for _, ref := range refs {
 		r.keys = append(r.keys, keyOf(ref))
 	}
@@ -137,6 +137,8 @@ type round struct {
 	asked map[serviceKey]bool // something of it was read
 	// described are the services that were, and looked those whose tasks were listed or described.
 	described, looked map[serviceKey]bool
+	// before are the lists that this round's took the place of.
+	before map[serviceKey][]string
 }
 
 // fail notes the first error of a service.

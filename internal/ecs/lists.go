@@ -92,7 +92,7 @@ func (r *round) list(key serviceKey, arns []string) {
 	if arns == nil {
 		arns = []string{} // nil is none yet
 	}
-	r.asked[key], r.looked[key] = true, true
+	r.asked[key], r.looked[key], r.before[key] = true, true, r.lists[key]
 	r.lists[key], w.listed, w.version = arns, r.now, r.services[key].service.Version
 }
 
@@ -229,6 +229,7 @@ func (r *round) confirm(ctx context.Context, listed []serviceKey) {
 	r.describeServices(ctx, again)
 	for _, key := range doubtful {
 		if d := r.services[key]; r.errs[key] == nil && d.active() && d.service.RunningCount > 0 {
+			r.lists[key], r.watches[key].version = r.before[key], "doubted" // so that it is listed before it is believed
 			r.fail(key, &Fault{
 				Asked: fmt.Sprintf("the tasks of the service %s/%s", key.cluster, key.name), Permission: "ecs:ListTasks",
 				Wrong: "the list shows no running task, and the service has some", Said: fmt.Sprintf("runningCount is %d", d.service.RunningCount),

@@ -56,3 +56,31 @@ func TestWhatShowsNothingIsSeenAgainOnlyWhereItIsAskedForAgain(t *testing.T) {
 		}
 	})
 }
+
+func TestAnEmptyListBesideRunningTasksIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeAWS()
+		f.add("c1", "a", bridgeTask("a1", 1))
+		inv := NewInventory(f, steady(1))
+		paced(t, inv, time.Minute, refTo("c1", "a"))
+		whole := f.lists["c1/a"]
+		f.change(func() { f.lists["c1/a"] = nil })
+		for begin := time.Now(); ; {
+			if inv.Read(t.Context(), []mesh.ServiceRef{refTo("c1", "a")})[0].Err != nil {
+				break
+			}
+			if time.Since(begin) > time.Minute {
+				t.Fatal("an empty list beside a running task is no fault")
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		f.change(func() { f.lists["c1/a"] = whole })
+		before := f.calls["ContainerInstances"]
+		if n := witnesses(t, inv, time.Minute, refTo("c1", "a")); n > 0 {
+			t.Errorf("the list is believed %d times after all", n)
+		}
+		if f.calls["ContainerInstances"] > before {
+			t.Error("the machines of its tasks are forgotten")
+		}
+	})
+}
