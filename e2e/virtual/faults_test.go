@@ -91,7 +91,7 @@ func strike(t *testing.T, fault ecssim.Fault) {
 	}
 	w.watch(5 * time.Second)
 	w.happen()
-	w.watch(length - 5*time.Second)
+	w.watch(max(fault.For, 15*time.Second) - 5*time.Second)
 	if w.account.sim.Server.Struck() == 0 {
 		t.Fatal("the fault struck nothing")
 	}
@@ -323,6 +323,9 @@ func (w *witness) follows(comes bool) time.Duration {
 func (w *witness) settled() time.Duration {
 	if w.fault.Kind == ecssim.Throttle && w.fault.For > 0 {
 		return 5 * time.Minute
+	}
+	if w.fault.For == 0 {
+		return 25 * time.Second
 	}
 	return 40 * time.Second
 }
