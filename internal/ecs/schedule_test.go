@@ -184,7 +184,7 @@ func TestAPartThatIsReadHidesNoPartThatIsNot(t *testing.T) {
 			refs = append(refs, refTo("c1", name))
 		}
 		schedule := steady(0.1)
-		schedule.Random = rand.New(rand.NewPCG(1, 2)).Float64 //nolint:gosec // repeatable on purpose
+		schedule.Random = rand.New(rand.NewPCG(1, 2)).Float64
 		inv := NewInventory(f, schedule)
 		paced(t, inv, 10*time.Minute, refs...)
 		f.change(func() { f.fail["Tasks"] = errors.New("broken") })
