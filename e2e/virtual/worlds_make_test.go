@@ -69,7 +69,7 @@ func (g *generator) between(least, most time.Duration) time.Duration {
 }
 
 func newRandomWorld(seed uint64) *randomWorld {
-	g := &generator{Rand: rand.New(rand.NewPCG(seed, 42)), w: &randomWorld{seed: seed}, containers: map[string][]string{}} //nolint:gosec // repeatable
+	g := &generator{Rand: rand.New(rand.NewPCG(seed, 42)), w: &randomWorld{seed: seed}, containers: map[string][]string{}}
 	w := g.w
 	w.file = &ecssim.File{
 		Seed: seed, Polite: g.chance(40), Latency: g.between(5*time.Millisecond, 300*time.Millisecond),

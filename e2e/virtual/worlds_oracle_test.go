@@ -168,38 +168,21 @@ func (o *oracle) judge() {
 
 // look looks at the truth as it is now.
 func (o *oracle) look() {
-	now := time.Now()
-	o.sim.World.Advance(now)
+	o.sim.World.Advance(time.Now())
 	o.held = map[netip.AddrPort][]ecssim.Place{}
 	serving, there := map[spot]bool{}, map[string]bool{}
 	for _, t := range o.sim.World.Truth() {
 		fine := t.Desired == "RUNNING" && t.Last == "RUNNING" && t.Serves
 		there[t.Task] = there[t.Task] || fine
-		if !t.At.IsValid() {
-			continue
-		}
-		s := spot{t.Task, t.At}
-		o.held[t.At] = append(o.held[t.At], t)
-		p := o.places[s]
-		if p == nil {
-			p = &place{changed: now, first: true, of: t.Cluster + "/" + t.Service}
-			o.places[s] = p
-		}
-		p.ran = p.ran || t.Desired == "RUNNING" && t.Last == "RUNNING"
-		status := fmt.Sprint(t.Desired, t.Last, t.Serves)
-		if status != p.status && !p.serves && !fine { // of a task set that isn't the primary one any more when its tasks run
-			p.changed, p.taskOver, p.shown, p.again = now, true, nil, nil
-		}
-		p.status = status
-		p.started, p.healthy = t.Started, t.Health != "UNHEALTHY"
-		serving[s] = fine
-		if t.Last == "RUNNING" && p.running.IsZero() {
-			p.running = now
+		if t.At.IsValid() {
+			o.held[t.At] = append(o.held[t.At], t)
+			serving[spot{t.Task, t.At}] = fine
+			o.note(t)
 		}
 	}
 	for s, p := range o.places {
 		p.shared = len(o.held[s.at]) > 1
-		switch {
+		switch now := time.Now(); {
 		case serving[s] && !p.serves:
 			p.serves, p.changed, p.shown, p.again = true, now, nil, nil
 		case !serving[s] && p.serves:
@@ -207,21 +190,46 @@ func (o *oracle) look() {
 		}
 	}
 	for _, w := range o.services {
-		wrong := len(w.published) > 0
-		for _, e := range w.published {
-			s := spot{e.Task, e.Addr}
-			wrong = wrong && !o.serves(s)
-			if p := o.places[s]; p != nil && p.serves && (p.first || now.Sub(p.changed) > blip) {
-				w.known[s] = true
-			}
+		o.remember(w)
+	}
+}
+
+// note notes what there is to know of a place that is there.
+func (o *oracle) note(t ecssim.Place) {
+	now := time.Now()
+	p := o.places[spot{t.Task, t.At}]
+	if p == nil {
+		p = &place{changed: now, first: true, of: t.Cluster + "/" + t.Service}
+		o.places[spot{t.Task, t.At}] = p
+	}
+	status := fmt.Sprint(t.Desired, t.Last, t.Serves)
+	if p.first && !p.serves && status != p.status { // when its task runs its task set may be the primary one no more
+		p.changed, p.taskOver, p.shown, p.again = now, true, nil, nil
+	}
+	p.status, p.started, p.healthy = status, t.Started, t.Health != "UNHEALTHY"
+	p.ran = p.ran || t.Desired == "RUNNING" && t.Last == "RUNNING"
+	if t.Last == "RUNNING" && p.running.IsZero() {
+		p.running = now
+	}
+}
+
+// remember keeps what of a service is known to serve.
+func (o *oracle) remember(w *watched) {
+	now := time.Now()
+	wrong := len(w.published) > 0
+	for _, e := range w.published {
+		s := spot{e.Task, e.Addr}
+		wrong = wrong && !o.serves(s)
+		if p := o.places[s]; p != nil && p.serves && (p.first || now.Sub(p.changed) > blip) {
+			w.known[s] = true
 		}
-		if wrong {
-			w.allWrong = now
-		}
-		for s := range w.known {
-			if !o.serves(s) {
-				delete(w.known, s)
-			}
+	}
+	if wrong {
+		w.allWrong = now
+	}
+	for s := range w.known {
+		if !o.serves(s) {
+			delete(w.known, s)
 		}
 	}
 }

@@ -103,7 +103,7 @@ func (l *life) restart() {
 		l.nightjar.stop()
 	}
 	run := l.oracle.restarted()
-	random := rand.New(rand.NewPCG(l.world.seed, uint64(run))) //nolint:gosec // repeatable
+	random := rand.New(rand.NewPCG(l.world.seed, uint64(run)))
 	refs := make([]mesh.ServiceRef, 0, len(l.world.routed))
 	for _, r := range l.world.routed {
 		refs = append(refs, r.ref)

@@ -102,8 +102,10 @@ func (inv *Inventory) watch(refs []mesh.ServiceRef) {
 // holds back no other. One of which nothing was due is marked as not asked for. A service that did not change is the same
 // *mesh.Service as before.
 func (inv *Inventory) Read(ctx context.Context, refs []mesh.ServiceRef) []mesh.Reading {
-	r := &round{Inventory: inv, now: time.Now(), errs: map[serviceKey]error{}, asked: map[serviceKey]bool{},
-		described: map[serviceKey]bool{}, looked: map[serviceKey]bool{}, before: map[serviceKey][]string{}}
+	r := &round{
+		Inventory: inv, now: time.Now(), errs: map[serviceKey]error{}, asked: map[serviceKey]bool{},
+		described: map[serviceKey]bool{}, looked: map[serviceKey]bool{}, before: map[serviceKey][]string{},
+	}
 	for _, ref := range refs {
 		r.keys = append(r.keys, keyOf(ref))
 	}

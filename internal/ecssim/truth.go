@@ -97,7 +97,7 @@ func (s *Server) Drain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, b := range s.buckets {
-		for b.take(s.clock()) { //nolint:revive // until there is none
+		for b.take(s.clock()) {
 		}
 	}
 }

@@ -94,7 +94,9 @@ func NewWorld(region, account string, start time.Time, timing Timing, seed uint6
 func (w *World) AddCluster(name string, subnet netip.Prefix) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.clusters[name] = &cluster{name: name, services: map[string]*service{}, subnet: subnet, nextIP: subnet.Addr().Next(), taken: map[netip.Addr]bool{}}
+	w.clusters[name] = &cluster{
+		name: name, services: map[string]*service{}, subnet: subnet, nextIP: subnet.Addr().Next(), taken: map[netip.Addr]bool{},
+	}
 }
 
 // Instance describes a container instance to add.
