@@ -115,7 +115,7 @@ func TestThePaceInWords(t *testing.T) {
 	}
 	for want, pace := range map[string]ecs.Pace{
 		"3 services, 60 tasks: a read costs 1.3 calls; at 1 call/s you are fresh within 1.4 s (1 s while something moves); " +
-			"28 sidecars like this one would use the account's whole bucket": ecs.NewPace(size(3, 60, 1), 1, 100*time.Millisecond),
+			"28 sidecars like this one would use up the 20 reads a second that everybody in the account shares": ecs.NewPace(size(3, 60, 1), 1, 100*time.Millisecond),
 		"that leaves room for 60 sidecars like this one, as many as are seen": ecs.NewPace(size(3, 60, 60), 1, 100*time.Millisecond),
 		"0 services, 0 tasks": ecs.NewPace(size(0, 0, 1), 1, time.Second),
 		"that alone is more than the 20 calls/s that the whole account has": ecs.NewPace(size(1000, 10_000, 1), 200, time.Millisecond),

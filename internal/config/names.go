@@ -25,10 +25,11 @@ func (l *loader) checkNames() {
 }
 
 // warnUnknown says which setting may be meant. Docker's links set NIGHTJAR_PORT and more in Envoy's container, so only where
-// all settings are read is every unknown name of ours worth a line.
+// all settings are read is every unknown name of ours worth a line. CONTAINER_NAME without a number is likely another program's.
 func (l *loader) warnUnknown(name string) {
 	near := nearest(strings.ToUpper(genericName(name)), l.table)
 	switch {
+	case strings.HasPrefix(near, "CONTAINER_") && genericName(name) == name && !strings.HasSuffix(name, "_X"):
 	case near != "" && l.table[near].readFor(l.Purpose):
 		if _, number, _ := cutLast(name, "_"); digits(number) && l.table[near].Indexed() {
 			near = strings.TrimSuffix(near, "X") + number

@@ -34,7 +34,7 @@ func TestWarnings(t *testing.T) {
 		}},
 		"other programs' variables": {[]string{
 			"PATH=/bin", "HOME=/root", "ECS_AGENT_URI=x", "SERVICE_NAME=x", "AWS_ENDPOINT_URL_ECS=http://x",
-			"AWS_EXECUTION_ENV=AWS_ECS_EC2", "HOSTNAME=x", "ECS_CLUSTER=x",
+			"AWS_EXECUTION_ENV=AWS_ECS_EC2", "HOSTNAME=x", "ECS_CLUSTER=x", "CONTAINER_NAME=x", "CONTAINERS_PORT=x",
 		}, nil},
 	}
 	for name, test := range tests {

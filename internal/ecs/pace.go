@@ -142,10 +142,8 @@ func (p Pace) String() string {
 	if p.Readers > 1 {
 		line += fmt.Sprintf("; that leaves room for %d sidecars like this one, as many as are seen", p.Readers)
 	}
-	if p.Sidecars == 0 && p.Services > 0 {
-		return line + fmt.Sprintf("; that alone is more than the %d calls/s that the whole account has", accountRate)
-	}
-	return line + fmt.Sprintf("; %s like this one would use the account's whole bucket", count(float64(p.Sidecars), "sidecar", "sidecars"))
+	return line + fmt.Sprintf("; %s like this one would use up the %d reads a second that everybody in the account shares",
+		count(float64(p.Sidecars), "sidecar", "sidecars"), accountRate)
 }
 
 // count is a number with at most one digit behind the point, and what it counts.
