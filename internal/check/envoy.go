@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -125,7 +126,8 @@ func judgeNightjar(s Surroundings, local *config.Config) []Finding {
 	case !n.Ready:
 		f.Result, f.Found, f.Do = Fail, "it runs and is not ready: "+n.NotReady, n.Note
 	case len(n.Envoys) == 0:
-		f.Result, f.Found, f.Do = Fail, "it runs, and no Envoy is connected", n.Note
+		f.Result, f.Found = Fail, "it runs, and no Envoy is connected"
+		f.Do = cmp.Or(n.Note, "start Envoy with the bootstrap that `nightjar bootstrap` prints, or see above what was found of it")
 	default:
 		f.Found = "it is ready, and connected: " + several(n.Envoys, 3, ", ")
 	}

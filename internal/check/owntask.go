@@ -72,22 +72,16 @@ func created(task *taskmeta.Task, name string) bool {
 	return found
 }
 
-// notCreated says that the endpoint doesn't list a container. In a task that runs all are created, so the name is wrong.
+// notCreated says that the endpoint doesn't list a container, as of one that waits for nightjar.
 func (f *Finding) notCreated(ref mesh.ServiceRef, task *taskmeta.Task) {
 	var names []string
 	for _, c := range task.Containers {
 		names = append(names, c.Name)
 	}
 	slices.Sort(names)
-	list := strings.Join(names, ", ")
-	if task.KnownStatus == "RUNNING" {
-		f.Found = fmt.Sprintf("no container has that name; the task has %s", list)
-		f.Do = "change " + ref.ContainerVar
-		return
-	}
-	f.Result = Note
-	f.Found = fmt.Sprintf("it is not created yet, or no container has that name; so far the task has %s", list)
-	f.Do = "check again when the task runs; else change " + ref.ContainerVar
+	f.Result = Warning
+	f.Found = "not created yet, or no container has that name; there are " + strings.Join(names, ", ")
+	f.Do = "if it waits for nightjar, all is well; else change " + ref.ContainerVar
 }
 
 // judgeScope warns of ingress by service.

@@ -203,7 +203,7 @@ func TestContainerAndPortAreFound(t *testing.T) {
 		"no such container":             {ref("wbe", 0), Service{}, pair, "problem: no container is named wbe; the task has basket, web: change SERVICE_CONTAINER_2"},
 		"no such port":                  {ref("", 81), Service{}, pair, "problem: no container publishes the container port 81; the task publishes basket:9090, web:8080: change SERVICE_PORT_2 (it is never the host port)"},
 		"the host port by mistake":      {ref("", 32768), Service{}, pair, "problem: no container publishes the container port 32768"},
-		"awsvpc tells no port":          {ref("", 0), Service{}, sidecars, "problem: in the network mode awsvpc nothing tells the port but a target group or a registry, and the service has none: set SERVICE_PORT_2"},
+		"awsvpc tells no port":          {ref("", 0), Service{}, sidecars, "problem: in the network mode awsvpc nothing tells the port but a target group or a registry, and the service has none: set SERVICE_PORT_2 to the port on which its container listens"},
 		"awsvpc with a port":            {ref("", 3000), Service{}, sidecars, "10.0.1.5:3000"},
 		"awsvpc with a target group":    {ref("", 0), Service{Targets: []Target{{"app", 3000}}}, sidecars, "10.0.1.5:3000"},
 		"a target group for what isn't": {ref("", 0), Service{Targets: []Target{{"gone", 3000}}}, sidecars, "t1: it has no container gone, which a target group or registry names; it has app, envoy, nightjar: set SERVICE_CONTAINER_2"},

@@ -98,8 +98,12 @@ func unpublishedTarget(ref mesh.ServiceRef, t Task) (Target, doubt) {
 	case ref.Port != 0:
 		return Target{onlyContainer(t), ref.Port}, ""
 	case isAWSVPC(t):
+		listener := cmp.Or(ref.Container, onlyContainer(t))
+		if listener != "" {
+			listener = "container " + listener
+		}
 		return Target{}, doubt(fmt.Sprintf("in the network mode awsvpc nothing tells the port but a target group or a registry, "+
-			"and the service has none: set %s", ref.PortVar))
+			"and the service has none: set %s to the port on which %s listens", ref.PortVar, cmp.Or(listener, "its container")))
 	default:
 		return Target{}, doubt(fmt.Sprintf("no container publishes a tcp port: publish one in the task definition or, in host mode, set %s "+
 			"(in the network mode none nothing can be reached)", ref.PortVar))

@@ -84,6 +84,8 @@ func headline(r mesh.Reading) string {
 		return "active; its only task is a target"
 	case all == 1:
 		return "active; its only task is no target"
+	case targets == 2 && all == 2:
+		return "active; both tasks are targets"
 	case targets == all:
 		return fmt.Sprintf("active; all %d tasks are targets", all)
 	case targets == 1:
