@@ -1,22 +1,29 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/groboclown/nightjar-mesh/internal/demo"
 	"github.com/groboclown/nightjar-mesh/internal/envoy/envoytest"
 )
 
-// TestBrokenWorldsAreChecked runs the scripts in testdata/check: each a broken world, and what `nightjar check` finds. Beside
-// the commands of TestBrokenWorldsAreExplained they have
+// checkScripts is where the scripts of worlds to check are.
+const checkScripts = "testdata/check"
+
+// TestBrokenWorldsAreChecked runs the scripts in testdata/check: each a broken world, and what `nightjar check` finds. A world's
+// apps listen, at addresses of this machine that replace its own. Beside the commands of TestBrokenWorldsAreExplained they have
 //
 //	check STATUS [ARGUMENT...]   runs `nightjar check --json` to its end
 //	fails CHECK...               the kinds of check that failed, in order
@@ -28,7 +35,7 @@ import (
 //	answers VARIABLE BODY        so, and answers every request with that
 func TestBrokenWorldsAreChecked(t *testing.T) {
 	t.Parallel()
-	runScripts(t, "testdata/check", map[string]func(*testscript.TestScript, bool, []string){
+	runScripts(t, checkScripts, map[string]func(*testscript.TestScript, bool, []string){
 		"check":      inScript("STATUS [ARGUMENT...]", 1, 3, (*script).check),
 		"fails":      inScript("CHECK...", 0, 9, (*script).fails),
 		"finds":      inScript("RESULT CHECK SUBJECT FOUND DO", 5, 5, (*script).finds),
@@ -36,6 +43,46 @@ func TestBrokenWorldsAreChecked(t *testing.T) {
 		"taken":      inScript("VARIABLE", 1, 1, func(s *script, args []string) { s.taken(args[0]) }),
 		"answers":    inScript("VARIABLE BODY", 2, 2, (*script).answers),
 	})
+}
+
+// networks numbers the networks of scripts.
+var networks atomic.Int32
+
+// moveHere gives a world the addresses of a network of its own on this machine.
+func (s *script) moveHere() {
+	for c := range s.file.Clusters {
+		ecsCluster := &s.file.Clusters[c]
+		ecsCluster.Subnet = fmt.Sprintf("%s.%d.0/24", s.network, 2+c)
+		for i := range ecsCluster.Instances {
+			ecsCluster.Instances[i].Address = fmt.Sprintf("%s.1.%d", s.network, 1+10*c+i)
+			ecsCluster.Instances[i].Docker = fmt.Sprintf("%s.%d.0/24", s.network, 100+10*c+i)
+		}
+	}
+}
+
+// startBackends runs a server in the place of each app of the world until the end of the script.
+func (s *script) startBackends() {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		demo.NewBackends(s.sim.World, func(err error) { s.t.Error(err) }).Run(ctx)
+	}()
+	s.Defer(func() { cancel(); <-done })
+}
+
+// listen tells whether all apps of the world listen.
+func (s *script) listen() bool {
+	for _, app := range s.sim.World.Apps() {
+		for _, p := range app.Ports {
+			conn, err := net.Dial("tcp", p.At.String())
+			if err != nil {
+				return false
+			}
+			_ = conn.Close()
+		}
+	}
+	return true
 }
 
 // finding is one of `nightjar check --json`.

@@ -96,6 +96,8 @@ type script struct {
 	// origin is the folder of the script's own file.
 	origin string
 	api    string
+	// network is the start of the addresses, of this machine, that its world's apps listen on; "" where none of them listens.
+	network string
 	// file and sim are its world; nil before it has one.
 	file *ecssim.File
 	sim  *ecssim.Sim
@@ -115,7 +117,11 @@ func setUpScript(env *testscript.Env, dir string) error {
 	if err != nil {
 		return err
 	}
-	env.Values[scriptKey{}] = &script{t: t, origin: origin}
+	s := &script{t: t, origin: origin}
+	if dir == checkScripts {
+		s.network = fmt.Sprintf("127.%d", 20+networks.Add(1)%60)
+	}
+	env.Values[scriptKey{}] = s
 	ports := freePorts(t, 5)
 	for _, line := range []string{
 		"GORACE=atexit_sleep_ms=0", "HOME=" + env.WorkDir, "TZ=UTC",
@@ -160,6 +166,9 @@ func (s *script) world(args []string) {
 			})
 		}
 	}
+	if s.network != "" {
+		s.eventually("the apps listen", s.listen)
+	}
 }
 
 func (s *script) starting(args []string) { s.begin(args[0], time.Now()) }
@@ -173,8 +182,14 @@ func (s *script) begin(path string, start time.Time) {
 	}
 	file.Polite, file.Unlimited = true, true
 	s.file = file
+	if s.network != "" {
+		s.moveHere()
+	}
 	s.sim, err = ecssim.NewAt(file, start)
 	s.Check(err)
+	if s.network != "" {
+		s.startBackends()
+	}
 	server := httptest.NewServer(s.sim.Server)
 	s.Defer(server.Close)
 	s.api = server.URL

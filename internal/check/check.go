@@ -3,6 +3,9 @@ package check
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/groboclown/nightjar-mesh/internal/config"
@@ -21,6 +24,10 @@ type Source interface {
 	Nightjar(ctx context.Context) (*Nightjar, error)
 	// Listens tells whether somebody listens on an address.
 	Listens(ctx context.Context, at config.Address) bool
+	// Dial tries to connect to an address.
+	Dial(ctx context.Context, at netip.AddrPort) error
+	// HasDirectory tells whether a directory exists.
+	HasDirectory(path string) bool
 	// Containers reads containers of the own task; their target groups are asked of an API.
 	Containers(ctx context.Context, api ecs.API, refs []mesh.ServiceRef) []mesh.Reading
 }
@@ -66,8 +73,9 @@ func (c *Check) Run(ctx context.Context) Report {
 		findings = append(findings, c.world(ctx)...)
 	}
 	findings = append(findings, c.around(near)...)
-	if c.Settings != nil {
-		findings = append(findings, judgeReach(c.Settings)...)
+	if s := c.Settings; s != nil {
+		shared := s.XDS.Network != "unix" || c.Source.HasDirectory(filepath.Dir(s.XDS.Path))
+		findings = append(findings, judgeReach(s, shared)...)
 	}
 	return newReport(findings)
 }
@@ -107,24 +115,35 @@ func (c *Check) world(ctx context.Context) []Finding {
 	api := newWatched(c.AWS)
 	told := causes{}
 	inventory := ecs.NewInventory(api, nil)
-	readings := readServices(ctx, inventory, refs, c.Progress)
-	findings := c.permissions(ctx, api, refs, told)
-	for _, r := range readings {
-		findings = append(findings, judgeService(r, pathsOf(c.Settings, r.Ref.Name()), told))
-	}
+	services := readServices(ctx, inventory, refs, c.Progress)
+	var containers []mesh.Reading
 	if len(own) > 0 {
 		c.Progress("reading the own task")
-		for _, r := range c.Source.Containers(ctx, c.AWS, own) {
-			findings = append(findings, judgeContainer(r, c.Metadata.Task))
-			readings = append(readings, r)
-		}
+		containers = c.Source.Containers(ctx, api, own)
+	}
+	findings := c.permissions(ctx, api, refs, told)
+	c.Progress("trying whether the targets listen")
+	readings := slices.Concat(containers, services)
+	reached := dialTargets(ctx, c.Source.Dial, readings)
+	for _, r := range services {
+		f := judgeService(r, pathsOf(c.Settings, r.Ref.Name()), told)
+		f.reached(r, reached, c.Metadata.Task != nil)
+		findings = append(findings, f)
+	}
+	for _, r := range containers {
+		f := judgeContainer(r, c.Metadata.Task)
+		f.listens(r, reached, c.Metadata.Task)
+		findings = append(findings, f)
 	}
 	findings = append(findings, judgeRoutes(c.Settings, readings)...)
-	return append(findings, judgePace(c.Settings, inventory.Size(c.Schedule), readings[:len(refs)])...)
+	return append(findings, judgePace(c.Settings, inventory.Size(c.Schedule), services)...)
 }
 
 // permissions tries what no reading has tried yet, and judges all.
 func (c *Check) permissions(ctx context.Context, api *watched, refs []mesh.ServiceRef, told causes) []Finding {
+	if len(refs) == 0 && api.tried(describeServices) { // for the ports that the target groups of the own service name
+		return []Finding{judgePermission(describeServices, api.of(describeServices), unknownNeed, told)}
+	}
 	if len(refs) == 0 {
 		const none = "none was tried: ingress goes to the own containers, and the settings name no service"
 		return []Finding{{Check: "permission", Result: Note, Found: none}}

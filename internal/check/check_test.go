@@ -104,6 +104,10 @@ func (h hung) Nightjar(ctx context.Context) (*Nightjar, error) {
 
 func (h hung) Listens(ctx context.Context, _ config.Address) bool { _ = h.wait(ctx); return false }
 
+func (h hung) Dial(context.Context, netip.AddrPort) error { return nil }
+
+func (h hung) HasDirectory(string) bool { return true }
+
 func (h hung) Containers(context.Context, ecs.API, []mesh.ServiceRef) []mesh.Reading { return nil }
 
 // settingsOf are settings with so many services.
@@ -300,20 +304,20 @@ func TestWhoReachesWhatListens(t *testing.T) {
 		{"awsvpc", open, Warning, "whoever the task's security group lets in"},
 		{"host", local, Note, "every process on the instance"},
 		{"host", open, Warning, "the instance, and whoever its security group lets in"},
-		{"bridge", local, OK, "its own container alone"},
+		{"bridge", local, Warning, "its own container alone"},
 		{"bridge", open, Warning, "every container of the instance"},
 	} {
 		findings := judgeReach(&config.Config{
 			Mode: test.mode, Egress: test.egress, Ingress: open, EnvoyAdmin: test.egress, Stats: test.egress,
 			XDS: config.Address{Network: "unix", Path: "/x"}, Admin: config.Address{Network: "tcp", Host: test.egress.Addr().String(), Port: 9903},
-		})
+		}, true)
 		if len(findings) != 6 {
 			t.Fatalf("%+v", findings)
 		}
 		for _, f := range findings {
 			want := test.result
 			switch {
-			case f.Subject == "ingress" || f.Subject == "xDS":
+			case f.Subject == "ingress" || f.Subject == "xDS" || test.mode == "bridge" && test.egress == local && f.Subject != "egress":
 				want = OK
 			case want == Warning && (f.Subject == "Envoy's metrics" || f.Subject == "nightjar's status and metrics"):
 				want = Note
@@ -324,6 +328,39 @@ func TestWhoReachesWhatListens(t *testing.T) {
 			if f.Subject == "egress" && !strings.Contains(f.Found, test.who) {
 				t.Errorf("%s at %s: %s", test.mode, test.egress, f.Found)
 			}
+		}
+	}
+}
+
+func TestOnTheLoopbackOfAContainerNobodyReachesWhatOthersMust(t *testing.T) {
+	local := netip.MustParseAddrPort("127.0.0.1:8080")
+	want := map[string]string{
+		"egress":  "no app's container can reach it: set EGRESS_LISTEN_ADDRESS=0.0.0.0",
+		"ingress": "no load balancer can reach it: set INGRESS_LISTEN_ADDRESS=0.0.0.0",
+		"xDS":     "Envoy's container can't reach it: use unix:/shared/xds.sock",
+	}
+	settings := &config.Config{
+		Mode: "bridge", Egress: local, Ingress: local, EnvoyAdmin: local, XDS: config.Address{Network: "tcp", Host: "127.0.0.1", Port: 9902},
+		Admin: config.Address{Network: "tcp", Host: "127.0.0.1", Port: 9903},
+	}
+	for _, f := range judgeReach(settings, true) {
+		if f.Do != want[f.Subject] || (f.Result == Warning) != (f.Do != "") {
+			t.Errorf("%+v", f)
+		}
+	}
+	settings.Mode = "awsvpc"
+	for _, f := range judgeReach(settings, true) {
+		if f.Result != OK {
+			t.Errorf("in awsvpc: %+v", f)
+		}
+	}
+}
+
+func TestXDSNeedsItsDirectory(t *testing.T) {
+	settings := &config.Config{Mode: "bridge", XDS: config.Address{Network: "unix", Path: "/shared/xds.sock"}}
+	for _, f := range judgeReach(settings, false) {
+		if f.Subject == "xDS" && (f.Result != Fail || f.Found != "there is no directory /shared" || !strings.HasPrefix(f.Do, "mount the volume")) {
+			t.Errorf("%+v", f)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"net/netip"
+	"path/filepath"
 
 	"github.com/groboclown/nightjar-mesh/internal/config"
 )
@@ -18,23 +19,34 @@ type place struct {
 	open Result
 	// why is what that means.
 	why string
+	// closed says who can't reach it on the loopback of a container in bridge mode though they must, and remedy what to do; ""
+	// where nobody must.
+	closed, remedy string
 }
 
-// judgeReach says who else reaches what listens, as it follows from the network mode and the addresses.
-func judgeReach(s *config.Config) []Finding {
+// judgeReach says who else reaches what listens, as it follows from the network mode and the addresses. Shared tells that the
+// directory of xDS's socket is there.
+func judgeReach(s *config.Config, shared bool) []Finding {
 	var findings []Finding
 	for _, p := range places(s) {
-		findings = append(findings, p.judge(s.Mode))
+		f := p.judge(s.Mode)
+		if p.what == "xDS" && !shared {
+			f.Result, f.Found = Fail, "there is no directory "+filepath.Dir(p.at.Path)
+			f.Do = "mount the volume that nightjar and Envoy share (volumesFrom), or set NIGHTJAR_XDS_LISTEN to HOST:PORT"
+		}
+		findings = append(findings, f)
 	}
 	return findings
 }
 
 func places(s *config.Config) []place {
 	var all []place
+	strangers := map[string]string{"egress": "no app's container can reach it", "ingress": "no load balancer can reach it"}
 	add := func(variable, what string, at netip.AddrPort, open Result, why string) {
 		if at.IsValid() {
 			all = append(all, place{
-				variable, what, config.Address{Network: "tcp", Host: at.Addr().String(), Port: at.Port()}, true, open, why,
+				variable: variable, what: what, at: config.Address{Network: "tcp", Host: at.Addr().String(), Port: at.Port()}, envoy: true,
+				open: open, why: why, closed: strangers[what], remedy: fmt.Sprintf("set %s=0.0.0.0", variable),
 			})
 		}
 	}
@@ -43,8 +55,14 @@ func places(s *config.Config) []place {
 	add("ENVOY_ADMIN_PORT", "Envoy's admin API", s.EnvoyAdmin, Warning, "whoever reaches it can stop Envoy (/quitquitquit)")
 	add("NIGHTJAR_ENVOY_STATS_LISTEN", "Envoy's metrics", s.Stats, Note, "whoever reaches it reads Envoy's metrics")
 	return append(all,
-		place{"NIGHTJAR_XDS_LISTEN", "xDS", s.XDS, false, Warning, "whoever reaches it reads all routes and endpoints, as Envoy does"},
-		place{"NIGHTJAR_ADMIN_LISTEN", "nightjar's status and metrics", s.Admin, false, Note, "whoever reaches it reads services and addresses"})
+		place{
+			variable: "NIGHTJAR_XDS_LISTEN", what: "xDS", at: s.XDS, open: Warning, why: "whoever reaches it reads all routes and endpoints, as Envoy does",
+			closed: "Envoy's container can't reach it", remedy: "use unix:/shared/xds.sock",
+		},
+		place{
+			variable: "NIGHTJAR_ADMIN_LISTEN", what: "nightjar's status and metrics", at: s.Admin, open: Note,
+			why: "whoever reaches it reads services and addresses",
+		})
 }
 
 // judge says who reaches a place.
@@ -61,6 +79,9 @@ func (p place) judge(mode string) Finding {
 		}
 	case loopback && mode == "bridge":
 		f.Found = fmt.Sprintf("%s: its own container alone", p.at.Setting())
+		if p.closed != "" {
+			f.Result, f.Do = Warning, p.closed+": "+p.remedy
+		}
 	case loopback:
 		f.Found = fmt.Sprintf("%s: this task's containers alone", p.at.Setting())
 	case mode == "bridge":

@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"os"
 	"syscall"
 
 	"github.com/groboclown/nightjar-mesh/internal/admin"
@@ -27,9 +29,10 @@ func checkCommand() command {
 		summary: "try everything that a run needs, and say what to mend",
 		help: func() string {
 			return "Reads the settings as serve does, and tries with them: the task metadata endpoint, each AWS permission by itself, each\n" +
-				"service with its container and port, the own containers, paths that services share, what reading all of it costs, Envoy and\n" +
-				"where its bootstrap leads, a running nightjar and what Envoy refuses, and who else can reach what listens. It changes nothing,\n" +
-				"pays its calls from NIGHTJAR_AWS_RATE and NIGHTJAR_AWS_BURST, and ends within about two minutes.\n\n" +
+				"service with its container and port, the own containers, whether somebody listens there (up to 5 targets a service, 100 in all,\n" +
+				"are dialled), paths that services share, what reading all of it costs, Envoy and where its bootstrap leads, a running nightjar\n" +
+				"and what Envoy refuses, and who else can reach what listens. It changes nothing, pays its calls from NIGHTJAR_AWS_RATE and\n" +
+				"NIGHTJAR_AWS_BURST, and ends within about two minutes.\n\n" +
 				"A line is ok, note, warning or FAIL, what was checked, and what was found; below it stands what to do. With --json it is one\n" +
 				"object, whose names stay as they are:\n" +
 				"  {\"ok\": BOOL, \"findings\": [{\"check\": …, \"subject\": …, \"result\": …, \"found\": …, \"do\": …}]}\n" +
@@ -161,6 +164,22 @@ func (n *neighbours) Listens(ctx context.Context, at config.Address) bool {
 	}
 	_ = conn.Close()
 	return true
+}
+
+// Dial implements check.Source.
+func (n *neighbours) Dial(ctx context.Context, at netip.AddrPort) error {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", at.String())
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// HasDirectory implements check.Source.
+func (n *neighbours) HasDirectory(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // Containers implements check.Source.
