@@ -204,7 +204,7 @@ func (s *script) step(args []string) {
 		case "to":
 			n, err := strconv.Atoi(value)
 			s.Check(err)
-			step.To = n
+			step.To = &n
 		case "container":
 			step.Name = value
 		case "health":

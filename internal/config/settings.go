@@ -63,7 +63,7 @@ func originalServices() []Setting {
 		},
 		{
 			Name: "SERVICE_PATH_X", Type: "path", Part: 1,
-			Meaning: "URL path, leading \"/\"; see Paths",
+			Meaning: "URL path, leading \"/\"; its rules: docs/configuration.md, Paths",
 			Wrong:   "missing, or no \"/\": error naming the variable; one that no request can have: error with the right one",
 		},
 		{
@@ -110,7 +110,7 @@ func originalTask() []Setting {
 		},
 		{
 			Name: "CONTAINER_PATH_X", Type: "path", Part: 2,
-			Meaning: "ingress mapping: URL path, leading \"/\"; see Paths", Wrong: "as for SERVICE_PATH_X",
+			Meaning: "ingress mapping: URL path, leading \"/\"; its rules: docs/configuration.md, Paths", Wrong: "as for SERVICE_PATH_X",
 		},
 		{
 			Name: "CONTAINER_PORT_X", Type: "port", Part: 2,
@@ -164,14 +164,15 @@ func beyond() []Setting {
 			"upstream connections idle longer are closed; keep it below the app's keep-alive"),
 		{
 			Name: "EGRESS_LISTEN_ADDRESS", Type: "IP address", Default: byMode, Part: 1, Beyond: true,
-			Meaning: "address of the egress listener, see below", Wrong: "not an IP address: error",
+			Meaning: "address of the egress listener", Wrong: "not an IP address: error",
 		},
-		later(2, "INGRESS_LISTEN_ADDRESS", "IP address", byMode, "address of the ingress listener, see below"),
-		later(2, "INGRESS_SCOPE", "task or service", "", "`task` or `service`; by what is known where it isn't set"),
+		later(2, "INGRESS_LISTEN_ADDRESS", "IP address", byMode, "address of the ingress listener"),
+		later(2, "INGRESS_SCOPE", "task or service", "", "whether ingress goes to the own task alone, or to all tasks of the own service. Unset: task where the metadata endpoint "+
+			"is there, else service"),
 		later(2, "INGRESS_TRUSTED_HOPS", "number", "1",
-			"proxies in front whose X-Forwarded-* are believed; 0 without a load balancer; see Ingress"),
-		later(2, "INGRESS_HEALTH_PATH", "path", "/.nightjar/health", "for the load balancer, answered by Envoy: 200 while every ingress "+
-			"service has a healthy endpoint; 503 before, without, and while draining"),
+			"proxies in front whose X-Forwarded-* are believed; 0 without a load balancer; more: docs/configuration.md, Ingress"),
+		later(2, "INGRESS_HEALTH_PATH", "path", "/.nightjar/health", "for the load balancer, answered by Envoy: 200 while each container "+
+			"behind ingress has an open port and its ECS health check, if it has one, doesn't say UNHEALTHY; else 503"),
 		later(4, "ZONE_AWARE", "auto or off", "auto", "whether endpoints of the own zone go first"),
 		{
 			Name: "NIGHTJAR_XDS_LISTEN", Type: "HOST:PORT or unix:PATH", Default: byMode, Part: 1, Beyond: true, Also: []Purpose{ToDial},

@@ -12,8 +12,8 @@ import (
 // String says a step in words.
 func (s FileStep) String() string {
 	switch {
-	case s.Do == "scale":
-		return fmt.Sprintf("scale %s to %d", s.Service, s.To)
+	case s.Do == "scale" && s.To != nil:
+		return fmt.Sprintf("scale %s to %d", s.Service, *s.To)
 	case s.Do == "fault":
 		return strings.TrimSpace(fmt.Sprintf("fault %s %s", s.Fault, s.Action))
 	case s.Do == "health":
@@ -33,7 +33,10 @@ func (s *Sim) Do(step FileStep) error {
 	case "deploy":
 		return w.Deploy(clusterName, name, nil)
 	case "scale":
-		return w.Scale(clusterName, name, step.To)
+		if step.To == nil {
+			return errNoTo()
+		}
+		return w.Scale(clusterName, name, *step.To)
 	case "kill":
 		return w.Kill(clusterName, name)
 	case "stop":
@@ -119,8 +122,10 @@ func (s FileStep) check(known map[string][]string) error {
 		return unknownStep(s)
 	case !found:
 		return fmt.Errorf("the world has no %q; want ECS-CLUSTER/NAME", s.Service)
-	case s.To < 0 || s.To > maxTasks:
-		return fmt.Errorf("to is %d; want 0 to %d", s.To, maxTasks)
+	case s.Do == "scale" && s.To == nil:
+		return errNoTo()
+	case s.To != nil && (*s.To < 0 || *s.To > maxTasks):
+		return fmt.Errorf("to is %d; want 0 to %d", *s.To, maxTasks)
 	case (s.Do == "container" || s.Do == "health") && !slices.Contains(containers, s.Name):
 		return fmt.Errorf("%s has no container %q; there are %v", s.Service, s.Name, containers)
 	case s.Do == "container" && !slices.Contains(containerStatuses(), s.Status):
@@ -131,6 +136,8 @@ func (s FileStep) check(known map[string][]string) error {
 		return nil
 	}
 }
+
+func errNoTo() error { return fmt.Errorf("to is needed: how many tasks are wanted, 0 to %d", maxTasks) }
 
 // healths are what a container's health check may say.
 func healths() []string { return []string{"HEALTHY", "UNHEALTHY", "UNKNOWN"} }

@@ -56,6 +56,7 @@ func TestAStepThatIsWrongSaysWhy(t *testing.T) {
 	}{
 		{"{do: dance}", 400, `there is no step "dance"; there are deploy, scale,`},
 		{"{do: deploy, service: c1/shop}", 400, `the world has no "c1/shop"`},
+		{"{do: scale, service: c1/web}", 400, "to is needed: how many tasks are wanted, 0 to 20000"},
 		{"{do: deploy, servcie: c1/web}", 400, `[1:14] unknown field "servcie"`},
 		{"{do: fault, fault: rain}", 400, `there is no fault "rain"`},
 		{"!x y", 400, "the step is not right"},
