@@ -62,6 +62,8 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	name := "serve"
 	switch {
 	case len(args) == 0:
+	case args[0] == "help" && len(args) > 1 && !strings.HasPrefix(args[1], "-"):
+		name, args = args[1], []string{"--help"}
 	case args[0] == "help" || args[0] == "-h" || args[0] == "--help":
 		_, _ = fmt.Fprint(stdout, overview())
 		return exitDone
@@ -75,7 +77,8 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 			return c.call(ctx, args, environ, stdout, stderr)
 		}
 	}
-	_, _ = fmt.Fprintf(stderr, "nightjar: there is no command %q; `nightjar --help` lists them\n", name)
+	meant := didYouMean(name, "", commandNames())
+	_, _ = fmt.Fprintf(stderr, "nightjar: there is no command %q; %s`nightjar --help` lists them\n", name, meant)
 	return exitUsage
 }
 
@@ -90,11 +93,15 @@ func (c command) call(ctx context.Context, args, environ []string, stdout, stder
 		_, _ = fmt.Fprint(stdout, c.usage(flags))
 		return exitDone
 	}
-	if err == nil && flags.NArg() > 0 {
-		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	var wrong string
+	switch {
+	case err != nil:
+		wrong = wrongFlag(flags, err)
+	case flags.NArg() > 0:
+		wrong = fmt.Sprintf("unexpected argument %q; ", flags.Arg(0))
 	}
-	if err != nil {
-		_, _ = fmt.Fprintf(stderr, "nightjar %s: %v; see `nightjar %s --help`\n", c.name, err, c.name)
+	if wrong != "" {
+		_, _ = fmt.Fprintf(stderr, "nightjar %s: %ssee `nightjar %s --help`\n", c.name, wrong, c.name)
 		return exitUsage
 	}
 	return c.status(c.run(ctx, &call{args: args, env: environment(environ), stdout: stdout, stderr: stderr, flags: flags}), stderr)

@@ -4,6 +4,8 @@ import (
 	"flag"
 	"fmt"
 	"strings"
+
+	"github.com/groboclown/nightjar-mesh/internal/config"
 )
 
 // overview is the text of `nightjar --help`.
@@ -31,8 +33,57 @@ func (c command) usage(flags *flag.FlagSet) string {
 			first = false
 		}
 		value, help := flag.UnquoteUsage(f)
+		if f.DefValue != "" && f.DefValue != "false" { // a switch is off unless it is given
+			help += ", default " + f.DefValue
+		}
 		fmt.Fprintf(&b, "  --%-18s %s\n", strings.TrimSpace(f.Name+" "+value), help)
 	})
 	b.WriteString("\n" + strings.TrimRight(c.help(), "\n") + "\n")
 	return b.String()
+}
+
+// wrongFlag says in our words, which write flags with two dashes, what the flag package finds wrong.
+func wrongFlag(flags *flag.FlagSet, err error) string {
+	var known []string
+	flags.VisitAll(func(f *flag.Flag) { known = append(known, f.Name) })
+	text := err.Error()
+	if name, found := strings.CutPrefix(text, "flag provided but not defined: -"); found {
+		return fmt.Sprintf("there is no flag --%s; %s", name, didYouMean(name, "--", known))
+	}
+	if name, found := strings.CutPrefix(text, "flag needs an argument: -"); found {
+		return fmt.Sprintf("--%s needs a value; ", name)
+	}
+	if value, rest, found := strings.Cut(strings.TrimPrefix(text, "invalid boolean value "), " for -"); found {
+		name, _, _ := strings.Cut(rest, ":")
+		return fmt.Sprintf("--%s is a switch and takes no value such as %s; ", name, value)
+	}
+	return text + "; "
+}
+
+// didYouMean asks for the known name that is most like a wrong one: what it abbreviates, or what differs by two letters at
+// most. It says nothing where none is.
+func didYouMean(wrong, dashes string, known []string) string {
+	best, distance := "", min(3, len(wrong))
+	for _, name := range known {
+		if strings.HasPrefix(name, wrong) && len(wrong) > 1 {
+			best = name
+			break
+		}
+		if d := config.EditDistance(wrong, name, distance); d < distance {
+			best, distance = name, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf("did you mean %s%s? ", dashes, best)
+}
+
+// commandNames are the names of all commands, in the order of --help.
+func commandNames() []string {
+	var all []string
+	for _, c := range commands() {
+		all = append(all, c.name)
+	}
+	return all
 }

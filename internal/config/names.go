@@ -64,16 +64,16 @@ func nearest(name string, known map[string]Setting) string {
 	}
 	best, distance := "", 3
 	for _, candidate := range slices.Sorted(maps.Keys(known)) {
-		if d := editDistance(name, candidate, distance); d < distance {
+		if d := EditDistance(name, candidate, distance); d < distance {
 			best, distance = candidate, d
 		}
 	}
 	return best
 }
 
-// editDistance counts the insertions, deletions, replacements and swaps of neighbours between a and b; below limit it is
+// EditDistance counts the insertions, deletions, replacements and swaps of neighbours between a and b; below limit it is
 // exact.
-func editDistance(a, b string, limit int) int {
+func EditDistance(a, b string, limit int) int {
 	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
 		return limit
 	}

@@ -167,8 +167,8 @@ func beyond() []Setting {
 			Meaning: "address of the egress listener", Wrong: "not an IP address: error",
 		},
 		later(2, "INGRESS_LISTEN_ADDRESS", "IP address", byMode, "address of the ingress listener"),
-		later(2, "INGRESS_SCOPE", "task or service", "", "whether ingress goes to the own task alone, or to all tasks of the own service. Unset: task where the metadata endpoint "+
-			"is there, else service"),
+		later(2, "INGRESS_SCOPE", "task or service", "", "whether ingress goes to the own task alone, or to all tasks of the "+
+			"own service. Unset: task where the metadata endpoint is there, else service"),
 		later(2, "INGRESS_TRUSTED_HOPS", "number", "1",
 			"proxies in front whose X-Forwarded-* are believed; 0 without a load balancer; more: docs/configuration.md, Ingress"),
 		later(2, "INGRESS_HEALTH_PATH", "path", "/.nightjar/health", "for the load balancer, answered by Envoy: 200 while each container "+

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/netip"
 	"os"
 	"slices"
@@ -114,7 +115,7 @@ type FileStep struct {
 	At      time.Duration `yaml:"at"`
 	Do      string        `yaml:"do"`
 	Service string        `yaml:"service"`
-	To      int           `yaml:"to"`
+	To      *int          `yaml:"to"`
 	Health  string        `yaml:"health"`
 	Status  string        `yaml:"status"`
 	Name    string        `yaml:"container"`
@@ -128,14 +129,22 @@ type FileStep struct {
 func LoadFile(path string) (*File, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading the world file: %w", err)
+		return nil, fmt.Errorf("reading the world file: %w", pathless(err))
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxWorldFile+1))
 	if err != nil {
-		return nil, fmt.Errorf("reading the world file: %w", err)
+		return nil, fmt.Errorf("reading the world file: %w", pathless(err))
 	}
 	return Load(text)
+}
+
+// pathless leaves out the path, which whoever asked for the file names.
+func pathless(err error) error {
+	if of, isPath := errors.AsType[*fs.PathError](err); isPath {
+		return of.Err
+	}
+	return err
 }
 
 // Load reads the text of a world file. Errors name line and column.
