@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +21,7 @@ import (
 type demoRun struct {
 	*rig
 	envoyAdmin, egress string
+	network            string // the beginning of its containers' addresses
 }
 
 // startDemo starts the demo as a process, or what else a command is that runs it, and waits until its load runs.
@@ -35,6 +38,12 @@ func startDemo(t *testing.T, cmd func(settings map[string]string) *exec.Cmd) *de
 	if !d.envoyLives() {
 		t.Fatal("its Envoy isn't found, so its end wouldn't be either")
 	}
+	resp, err := http.Get("http://" + d.envoyAdmin + "/clusters")
+	must(t, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	must(t, err)
+	d.network = regexp.MustCompile(`::(127\.9[0-9])\.1\.1:`).FindStringSubmatch(string(text))[1]
 	return d
 }
 
@@ -76,7 +85,7 @@ func (d *demoRun) envoyLives() bool {
 func (d *demoRun) nothingLives() {
 	d.t.Helper()
 	d.gone("its Envoy", func() bool { return !d.envoyLives() })
-	for _, address := range []string{d.envoyAdmin, d.egress, "127.91.1.1:32768", "127.91.2.1:3000"} {
+	for _, address := range []string{d.envoyAdmin, d.egress, d.network + ".1.1:32768", d.network + ".2.1:3000"} {
 		d.gone(address, func() bool {
 			conn, err := net.DialTimeout("tcp", address, time.Second)
 			if err == nil {
@@ -96,8 +105,8 @@ func (d *demoRun) gone(what string, condition func() bool) {
 	}
 }
 
-// TestDemo runs one demo after another: they share the addresses of the demo's world.
-func TestDemo(t *testing.T) { //nolint:tparallel // the demos share the addresses of their world
+// TestDemo runs one demo after another, as each keeps a processor busy.
+func TestDemo(t *testing.T) { //nolint:tparallel // see above
 	t.Parallel()
 	t.Run("once serves every request", demoOnce)
 	t.Run("ends cleanly on Ctrl-C", demoInterrupted)
@@ -120,8 +129,17 @@ func demoOnce(t *testing.T) {
 	d.nothingLives()
 }
 
+// demoInterrupted has another demo beside it, which takes other addresses.
 func demoInterrupted(t *testing.T) {
-	d := startDemo(t, demoCommand())
+	d, other := startDemo(t, demoCommand()), startDemo(t, demoCommand())
+	if d.network == other.network {
+		t.Errorf("two demos have addresses in %s", d.network)
+	}
+	must(t, other.nightjar.cmd.Process.Signal(os.Interrupt))
+	other.ends(patience)
+	if out := other.nightjar.output(); !contains(out, " 0 failed;") {
+		t.Errorf("beside another demo: %s", tail(out, 5))
+	}
 	must(t, d.nightjar.cmd.Process.Signal(os.Interrupt))
 	d.ends(patience)
 	if d.nightjar.err != nil {
@@ -130,11 +148,11 @@ func demoInterrupted(t *testing.T) {
 	if !contains(d.nightjar.output(), "Summary: ") {
 		t.Error("no summary")
 	}
-	path := regexp.MustCompile(`Logs: (\S+)`).FindStringSubmatch(d.nightjar.output())
-	if path == nil {
-		t.Fatal("it doesn't name the file of its logs")
+	paths := regexp.MustCompile(`(?m)^Logs: (\S+)$`).FindAllStringSubmatch(d.nightjar.output(), -1)
+	if len(paths) != 2 || paths[0][1] != paths[1][1] || !strings.HasSuffix(d.nightjar.output(), paths[1][0]+"\n") {
+		t.Fatalf("it names the file of its logs %d times; want at the beginning and at the end", len(paths))
 	}
-	log, err := os.ReadFile(path[1])
+	log, err := os.ReadFile(paths[0][1])
 	must(t, err)
 	if !contains(string(log), "level=DEBUG") {
 		t.Error("no debug log")

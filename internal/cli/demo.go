@@ -32,7 +32,7 @@ func demoCommand() command {
 
 func runDemo(ctx context.Context, c *call) error {
 	endWithGoRun()
-	log, err := c.demoLog()
+	log, logPath, err := c.demoLog()
 	if err != nil {
 		return err
 	}
@@ -49,8 +49,8 @@ func runDemo(ctx context.Context, c *call) error {
 		return &call{env: env, stdout: log, stderr: log, flags: c.flags}
 	}
 	return demo.Run(ctx, demo.Options{
-		Once: c.flags.Lookup("once").Value.String() == "true", Out: c.stdout, Terminal: isTerminal(c.stdout), Log: log,
-		EnvoyPath: c.env["NIGHTJAR_ENVOY_PATH"],
+		Once: c.flags.Lookup("once").Value.String() == "true", Out: c.stdout, Terminal: isTerminal(c.stdout),
+		Log: log, LogPath: logPath, EnvoyPath: c.env["NIGHTJAR_ENVOY_PATH"],
 		Serve: func(ctx context.Context, settings map[string]string) error {
 			if err := os.Setenv("AWS_ENDPOINT_URL", settings["AWS_ENDPOINT_URL"]); err != nil {
 				return err
@@ -68,16 +68,16 @@ func runDemo(ctx context.Context, c *call) error {
 }
 
 // demoLog is where the logs go: stderr with --verbose, else a file, so that they don't disturb the picture.
-func (c *call) demoLog() (io.WriteCloser, error) {
+func (c *call) demoLog() (log io.WriteCloser, path string, err error) {
 	if c.flags.Lookup("verbose").Value.String() == "true" {
-		return nopCloser{c.stderr}, nil
+		return nopCloser{c.stderr}, "", nil
 	}
 	f, err := os.CreateTemp("", "nightjar-demo-*.log")
 	if err != nil {
-		return nil, fmt.Errorf("making a file for the logs: %w", err)
+		return nil, "", fmt.Errorf("making a file for the logs: %w", err)
 	}
 	fmt.Fprintf(c.stdout, "Logs: %s\n", f.Name())
-	return f, nil
+	return f, f.Name(), nil
 }
 
 type nopCloser struct{ io.Writer }

@@ -39,8 +39,9 @@ type Options struct {
 	// Out gets what there is to see; Terminal redraws it in place.
 	Out      io.Writer
 	Terminal bool
-	// Log gets nightjar's and Envoy's logs.
-	Log io.Writer
+	// Log gets nightjar's and Envoy's logs; LogPath is where that is, "" where it is seen.
+	Log     io.Writer
+	LogPath string
 	// EnvoyPath is NIGHTJAR_ENVOY_PATH.
 	EnvoyPath string
 	// Serve runs nightjar with more settings until the context ends.
@@ -71,7 +72,12 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	file, err := ecssim.Load(worldYAML)
+	network, claim, err := takeNetwork(ctx, networks())
+	if err != nil {
+		return err
+	}
+	defer claim.Close()
+	file, err := ecssim.Load(worldIn(network))
 	if err != nil {
 		return err
 	}
@@ -88,11 +94,20 @@ func Run(ctx context.Context, o Options) error {
 	if ctx.Err() != nil || errors.Is(err, errOver) {
 		err = nil
 	}
-	if summary := d.score.summary(); err == nil {
-		fmt.Fprint(o.Out, summary)
-		if o.Once && d.score.failures() > 0 {
+	return d.end(err)
+}
+
+// end says what there is to say in the end.
+func (d *demo) end(err error) error {
+	fmt.Fprint(d.Out, d.score.below())
+	if err == nil {
+		fmt.Fprint(d.Out, d.score.summary())
+		if d.Once && d.score.failures() > 0 {
 			err = ErrFailedRequests
 		}
+	}
+	if d.LogPath != "" {
+		fmt.Fprintf(d.Out, "Logs: %s\n", d.LogPath)
 	}
 	return err
 }
@@ -148,8 +163,15 @@ func (d *demo) run(ctx context.Context, binary string) error {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	d.backends = NewBackends(d.sim.World, func(err error) { fmt.Fprintln(d.Log, err) })
-	group.Go(func() error { d.backends.Run(ctx); return nil })
+	lives, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	d.backends = NewBackends(d.sim.World, func(err error) {
+		fmt.Fprintln(d.Log, err)
+		if cantListen(err) {
+			end(taken(err)) // else each of its requests would fail
+		}
+	})
+	group.Go(func() error { d.backends.Run(lives); return context.Cause(lives) })
 	group.Go(func() error { return d.serveAPI(ctx) })
 	group.Go(func() error { return d.Serve(ctx, d.settings) })
 	group.Go(func() error { return d.runEnvoy(ctx, binary, bootstrap) })

@@ -76,7 +76,7 @@ func Get(client *http.Client, base, path string) (r Result) {
 	case err != nil:
 		r.Err = err
 	case resp.StatusCode != http.StatusOK:
-		r.Err = fmt.Errorf("status %d: %.100q", resp.StatusCode, body)
+		r.Err = fmt.Errorf("status %d (%s)", resp.StatusCode, shorten(string(body), 160))
 	default:
 		r.Err = json.Unmarshal(body, &r.Answer)
 	}

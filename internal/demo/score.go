@@ -12,14 +12,15 @@ import (
 type score struct {
 	mu     sync.Mutex
 	sent   int
-	failed []string
+	lost   int         // failed requests
+	failed []*failure  // and their kinds
 	recent []time.Time // of the last second's results
 	// delays are the times from a task's first listening to the first request that it served; the first tasks have none, as
 	// the load began after them.
 	delays []time.Duration
 	served map[string]bool
 	begun  time.Time
-	notes  []string
+	notes  []fmt.Stringer
 	lines  int
 }
 
@@ -39,8 +40,7 @@ func (s *score) add(r Result, since time.Time, known bool) {
 		s.recent = s.recent[1:]
 	}
 	if r.Err != nil {
-		s.failed = append(s.failed, fmt.Sprintf("%s  FAILED %s: %v", now.Format(time.TimeOnly), r.Path, r.Err))
-		s.notes = append(s.notes, s.failed[len(s.failed)-1])
+		s.fail(r.Path, r.Err, now)
 		return
 	}
 	if task := r.Answer.Task; known && !s.served[task] {
@@ -48,24 +48,34 @@ func (s *score) add(r Result, since time.Time, known bool) {
 		if since.After(s.begun) {
 			delay := r.At.Add(r.Took).Sub(since)
 			s.delays = append(s.delays, delay)
-			s.notes = append(s.notes, fmt.Sprintf("%s  first answer of %s task %s, %d ms after it listens",
-				now.Format(time.TimeOnly), r.Answer.Service, task[:6], delay.Milliseconds()))
+			s.notes = append(s.notes, line(fmt.Sprintf("%s  first answer of %s task %s, %d ms after it listens",
+				now.Format(time.TimeOnly), r.Answer.Service, task[:6], delay.Milliseconds())))
 		}
 	}
 }
 
-func (s *score) note(line string) {
+// line is a note that stays as it is.
+type line string
+
+// String is the note.
+func (l line) String() string { return string(l) }
+
+func (s *score) note(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.notes = append(s.notes, line)
+	s.notes = append(s.notes, line(text))
 }
 
 // lastNotes are the latest n notes, with empty ones in front.
 func (s *score) lastNotes(n int) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	notes := append(make([]string, n), s.notes...)
-	return slices.Clone(notes[len(notes)-n:])
+	last := s.notes[max(0, len(s.notes)-n):]
+	texts := make([]string, n)
+	for i, note := range last {
+		texts[n-len(last)+i] = note.String()
+	}
+	return texts
 }
 
 // drawn notes how many lines are to be left when the drawing ends.
@@ -78,14 +88,14 @@ func (s *score) drawn(lines int) {
 func (s *score) failures() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.failed)
+	return s.lost
 }
 
 // line is the score in a line.
 func (s *score) line() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return fmt.Sprintf("%d requests/s, %d sent, %d failed; change to traffic: %s", len(s.recent), s.sent, len(s.failed), s.delay())
+	return fmt.Sprintf("%d requests/s, %d sent, %d failed; change to traffic: %s", len(s.recent), s.sent, s.lost, s.delay())
 }
 
 // delay is the median and the longest time from a task's listening to its first request.
@@ -98,11 +108,23 @@ func (s *score) delay() string {
 		sorted[len(sorted)/2].Milliseconds(), sorted[len(sorted)-1].Milliseconds(), len(sorted))
 }
 
+// below leaves the drawing behind.
+func (s *score) below() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Repeat("\n", s.lines)
+}
+
 // summary is what there is to say in the end.
 func (s *score) summary() string {
 	line := s.line()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, line, _ = strings.Cut(line, ", ")
-	return fmt.Sprintf("%s\nSummary: %s\n%s", strings.Repeat("\n", s.lines), line, strings.Join(append(s.failed, ""), "\n"))
+	var b strings.Builder
+	fmt.Fprintf(&b, "\nSummary: %s\n", line)
+	for _, f := range s.failed {
+		fmt.Fprintln(&b, f)
+	}
+	return b.String()
 }
