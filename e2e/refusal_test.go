@@ -45,6 +45,33 @@ func TestWhatEnvoyRefusesIsLoggedCountedAndShown(t *testing.T) {
 	}
 }
 
+func TestAPortThatIsFreedBecomesAListenerAndNightjarReady(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	r := newRig(t, worldOf(oneService), services("/web", "c1/web")...)
+	r.base = "http://" + l.Addr().String()
+	_, r.settings["EGRESS_LISTEN_PORT"], _ = net.SplitHostPort(l.Addr().String())
+	r.startNightjar()
+	r.envoy = envoytest.Start(t, envoytest.Options{Bootstrap: []byte(r.run("bootstrap")), Allow: []string{"cannot bind"}})
+	refusals := func() int { return strings.Count(r.admin("/metrics"), `nightjar_xds_nacks_total{type="listener"} 2`) }
+	r.eventually("it is sent again, and refused again", func() bool { return refusals() == 1 })
+	log := r.nightjar.output()
+	if n := strings.Count(log, "cannot bind"); n != 1 || !contains(log, "change EGRESS_LISTEN_PORT") || contains(log, "report this") {
+		t.Errorf("the log has the refusal %d times, want once, with what to do", n)
+	}
+	if status := r.run("status"); !contains(status, "To do: Another process has its port: end that, or change EGRESS_LISTEN_PORT.") {
+		t.Errorf("the status lacks what to do:\n%s", status)
+	}
+	must(t, l.Close())
+	r.within(12*time.Second, "Envoy has its listener", func() bool { return r.get("/web").status == http.StatusOK })
+	r.eventually("nightjar is ready", func() bool { return r.status().Ready })
+	if left := r.status().Envoys[0].Refused; len(left) > 0 {
+		t.Errorf("still refused: %+v", left)
+	}
+}
+
 func TestWhatEnvoyRefusesLeavesTheRestWorking(t *testing.T) {
 	t.Parallel()
 	envoytest.Path(t)

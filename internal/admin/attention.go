@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/groboclown/nightjar-mesh/internal/mesh"
-	"github.com/groboclown/nightjar-mesh/internal/xds"
 )
 
 // The levels of a Finding.
@@ -135,7 +134,7 @@ func (f *findings) envoys(r *Report) {
 	for _, n := range r.Envoys {
 		for _, refused := range n.Refused {
 			f.add(Finding{
-				Level: levelError, Kind: "refused", Since: refused.At, Do: toAccept(refused),
+				Level: levelError, Kind: "refused", Since: refused.At, Do: refused.Remedy(),
 				What: fmt.Sprintf("Envoy refuses the %s %s and goes on with what it had before. Envoy says: %s",
 					refused.Type, refused.Name, refused.Message),
 			})
@@ -148,13 +147,6 @@ func (f *findings) envoys(r *Report) {
 			})
 		}
 	}
-}
-
-func toAccept(r xds.Refusal) string {
-	if r.Type == "listener" {
-		return "Most often its port is taken by another process, or too low for Envoy's user: choose another in the variable of that listener."
-	}
-	return "`nightjar render` prints what Envoy is sent."
 }
 
 // service finds what is wrong with a service; reached tells whether requests go to it now.

@@ -56,11 +56,11 @@ func worldOfStates(now time.Time) *known {
 		nodes: []xds.Node{
 			{ID: "task/1", Version: "1.40.0", Since: ago(70 * time.Minute), Current: true},
 			{ID: "task/2", Version: "1.39.1", Since: ago(3 * time.Hour), PendingSince: ago(time.Minute), Refused: []xds.Refusal{
-				{Type: "listener", Name: "egress", Message: "cannot bind '127.0.0.1:8080'", At: ago(5 * time.Minute)},
+				{Type: "listener", Name: "egress", Setting: "EGRESS_LISTEN_PORT", Message: "cannot bind '127.0.0.1:8080': Address already in use", At: ago(5 * time.Minute)},
 			}},
 			{ID: "task/3", Since: ago(4 * time.Hour), PendingSince: ago(2 * time.Minute)},
 		},
-		refusal: &xds.Refusal{Type: "cluster", Name: "c1/old", Message: "Proto constraint validation failed", At: ago(time.Hour)},
+		refusal: &xds.Refusal{Type: "listener", Name: "ingress", Setting: "INGRESS_LISTEN_PORT", Message: "Proto constraint validation failed", At: ago(time.Hour)},
 		status: control.Status{
 			Started: ago(80 * time.Hour), Wait: 100 * time.Millisecond, Round: 1200 * time.Millisecond,
 			Services: []control.ServiceStatus{

@@ -46,7 +46,8 @@ func hash(text string) string {
 func pageWords() template.FuncMap {
 	return template.FuncMap{
 		"tone": tone, "words": words, "source": source, "seconds": seconds, "timeout": timeout, "number": number, "nodeWord": nodeWord,
-		"iso": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"refusedName": refusedName,
+		"iso":         func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	}
 }
 

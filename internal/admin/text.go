@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/groboclown/nightjar-mesh/internal/xds"
 )
 
 // TextOptions say how Text looks.
@@ -239,14 +241,23 @@ func (t *texter) envoys() {
 	t.more(len(t.r.Envoys) - len(shown))
 	for _, n := range shown {
 		for _, r := range n.Refused {
-			t.line("%s by %s: %s %s, since %s:", t.paint(word("refused"), 0), plain(n.ID), plain(r.Type), plain(r.Name), since(t.r.Now, r.At))
+			t.line("%s by %s: %s, since %s:", t.paint(word("refused"), 0), plain(n.ID), plain(refusedName(r)), since(t.r.Now, r.At))
 			t.prose("  ", r.Message)
 		}
 	}
 	if r := t.r.LastRefusal; r != nil {
-		t.line("last refusal: %s %s, at %s, %s:", plain(r.Type), plain(r.Name), since(t.r.Now, r.At), t.r.stillRefused())
+		t.line("last refusal: %s, at %s, %s:", plain(refusedName(*r)), since(t.r.Now, r.At), t.r.stillRefused())
 		t.prose("  ", r.Message)
 	}
+}
+
+// refusedName is what is refused, with the variable that it comes from.
+func refusedName(r xds.Refusal) string {
+	text := r.Type + " " + r.Name
+	if r.Setting != "" {
+		text += " (" + r.Setting + ")"
+	}
+	return text
 }
 
 // stillRefused tells whether the last refusal is in force.

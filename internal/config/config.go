@@ -125,12 +125,14 @@ func (c *Config) Proxy() mesh.Proxy {
 		p.Listeners = append(p.Listeners, mesh.Listener{
 			Name: listenerName(egressName, port, c.Egress.Port()), Direction: mesh.Egress, Addr: netip.AddrPortFrom(c.Egress.Addr(), port),
 			Exclusive: c.Mode == "host", AccessLog: c.AccessLog,
+			Origin: listenOrigin("EGRESS_LISTEN_PORT", "SERVICE_LISTEN_PORT_", port, c.Egress.Port(), c.Entries),
 		})
 	}
 	for _, port := range ports(c.Ingress.Port(), c.Containers) {
 		p.Listeners = append(p.Listeners, mesh.Listener{
 			Name: listenerName(ingressName, port, c.Ingress.Port()), Direction: mesh.Ingress, Addr: netip.AddrPortFrom(c.Ingress.Addr(), port),
 			Exclusive: c.Mode == "host", AccessLog: c.AccessLog, TrustedHops: c.TrustedHops, HealthPath: c.HealthPath,
+			Origin: listenOrigin("INGRESS_LISTEN_PORT", "CONTAINER_LISTEN_PORT_", port, c.Ingress.Port(), c.Containers),
 		})
 	}
 	return p
@@ -148,6 +150,15 @@ func ports(usual uint16, entries []Entry) []uint16 {
 		}
 	}
 	return all
+}
+
+// listenOrigin is the variable of a listener's port: that of the usual one, or the first entry's whose own it is.
+func listenOrigin(usualVar, lead string, port, usual uint16, entries []Entry) string {
+	i := slices.IndexFunc(entries, func(e Entry) bool { return e.ListenPort == port })
+	if port == usual || i < 0 {
+		return usualVar
+	}
+	return lead + entries[i].index()
 }
 
 func (c *Config) routes() []mesh.Route {

@@ -40,7 +40,7 @@ func TestIngressByTaskGoesToOwnContainers(t *testing.T) {
 	}
 	p := c.Proxy()
 	for _, l := range p.Listeners {
-		listeners = append(listeners, l.Name+" "+l.Addr.String())
+		listeners = append(listeners, l.Name+" "+l.Addr.String()+" of "+l.Origin)
 		if l.Direction != mesh.Ingress || l.TrustedHops != 2 || l.HealthPath != "/up" {
 			t.Errorf("%+v", l)
 		}
@@ -48,7 +48,7 @@ func TestIngressByTaskGoesToOwnContainers(t *testing.T) {
 	if diff := cmp.Diff([]string{"own-task/web:8080", "own-task/rpc:50051"}, names); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"ingress 0.0.0.0:80", "ingress-81 0.0.0.0:81"}, listeners); diff != "" {
+	if diff := cmp.Diff([]string{"ingress 0.0.0.0:80 of INGRESS_LISTEN_PORT", "ingress-81 0.0.0.0:81 of CONTAINER_LISTEN_PORT_2"}, listeners); diff != "" {
 		t.Error(diff)
 	}
 	want := []mesh.Policy{

@@ -50,4 +50,6 @@ type Listener struct {
 	// HealthPath is answered by an ingress listener itself: 200 while every service behind the proxy's ingress listeners has
 	// a healthy endpoint, else 503.
 	HealthPath string
+	// Origin names the setting of its port, such as EGRESS_LISTEN_PORT, for messages.
+	Origin string
 }

@@ -114,15 +114,21 @@ func (c *Cache) Fetch(context.Context, *cache.Request) (cache.Response, error) {
 // streamObserver passes on what happens on one stream.
 type streamObserver struct{ *Cache }
 
-func (o streamObserver) refusedBy(node *corev3.Node, typeURL string, names []string, message string) {
-	o.mu.Lock()
-	for _, name := range names {
-		o.last = &Refusal{Type: shortType(typeURL), Name: name, Message: message, At: time.Now()}
-	}
-	o.mu.Unlock()
+func (o streamObserver) refusedBy(node *corev3.Node, typeURL string, news []Refusal) {
 	o.observe.Refused(shortType(typeURL))
-	o.log.Error("Envoy refuses a part of its configuration and keeps what it had; the rest is in place. Please report this",
-		"envoy", node.GetId(), "type", shortType(typeURL), "names", names, "reason", message)
+	if len(news) == 0 {
+		return
+	}
+	names := make([]string, 0, len(news))
+	for _, r := range news {
+		names = append(names, r.Name)
+	}
+	last := news[len(news)-1]
+	o.mu.Lock()
+	o.last = &last
+	o.mu.Unlock()
+	o.log.Error("Envoy refuses a part of its configuration and keeps what it had; the rest is in place",
+		"envoy", node.GetId(), "type", last.Type, "names", names, "reason", last.Message, "do", last.Remedy())
 }
 
 func (o streamObserver) overdue(node *corev3.Node, what string) {

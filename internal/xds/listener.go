@@ -56,7 +56,12 @@ func listenerWith(l mesh.Listener, manager func(*packer) *hcmv3.HttpConnectionMa
 	if err := p.err(); err != nil {
 		return nil, err
 	}
-	return newResource(l.Name, message)
+	r, err := newResource(l.Name, message)
+	if err != nil {
+		return nil, err
+	}
+	r.Origin = l.Origin
+	return r, nil
 }
 
 // connectionManager reads HTTP/1.1 and HTTP/2 and normalizes paths before matching and forwarding: else /api/../x would

@@ -28,16 +28,6 @@ type Node struct {
 	Refused []Refusal `json:"refused,omitempty"`
 }
 
-// Refusal is an Envoy's NACK of a resource.
-type Refusal struct {
-	// Type is a word: cluster, endpoint, route or listener.
-	Type string `json:"type"`
-	Name string `json:"name"`
-	// Message is Envoy's.
-	Message string    `json:"message"`
-	At      time.Time `json:"at"`
-}
-
 // Nodes lists the connected Envoys in order of ID and time.
 func (c *Cache) Nodes() []Node {
 	c.mu.Lock()

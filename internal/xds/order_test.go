@@ -165,8 +165,11 @@ func TestARefusedRouteKeepsTheClustersItNames(t *testing.T) {
 		mustPublish(t, c, testMesh(t, []*mesh.Service{service("b", 1)}, "/b", "b"))
 		e.nack(e.next(RouteType, "egress"), "no")
 		e.quiet("the Envoy still routes to the cluster a")
-		time.Sleep(2 * answerTimeout)
+		time.Sleep(repeatAfter - time.Millisecond)
 		e.quiet("a refusal is an answer: no time-out makes it go on")
+		time.Sleep(time.Millisecond)
+		e.nack(e.next(RouteType, "egress"), "no")
+		e.quiet("nor does a second refusal")
 	})
 }
 

@@ -20,6 +20,8 @@ type Resource struct {
 	// Unread marks the load assignment of a service that AWS has not told us of yet: it is sent only to an Envoy that
 	// holds none.
 	Unread bool
+	// Origin names the setting that a listener comes from, for messages.
+	Origin string
 }
 
 // Version is a hash of the content, so equal content has an equal version over restarts and replicas.

@@ -64,7 +64,12 @@ func statsListener(p mesh.Proxy) (*Resource, error) {
 	if err := k.err(); err != nil {
 		return nil, err
 	}
-	return newResource(statsName, message)
+	r, err := newResource(statsName, message)
+	if err != nil {
+		return nil, err
+	}
+	r.Origin = "NIGHTJAR_ENVOY_STATS_LISTEN"
+	return r, nil
 }
 
 // statsCluster is Envoy's own admin API.

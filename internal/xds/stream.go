@@ -2,7 +2,6 @@ package xds
 
 import (
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -27,6 +26,9 @@ type stream struct {
 
 	// pendingSince is when the first change was published that isn't acknowledged; zero when all is.
 	pendingSince time.Time
+
+	// repeat is when what is refused is sent again, nil while nothing is.
+	repeat *time.Timer
 }
 
 // typeState is a stream's state of one type.
@@ -51,7 +53,8 @@ type typeState struct {
 
 // observer is told what happens on a stream. Its methods are called with the stream locked, and must not block.
 type observer interface {
-	refusedBy(node *corev3.Node, typeURL string, names []string, message string)
+	// refusedBy is told of each refusal, with what of it is news: nothing where a resource that was sent again is refused again.
+	refusedBy(node *corev3.Node, typeURL string, news []Refusal)
 	overdue(node *corev3.Node, what string)
 	acked(took time.Duration)
 	accepted()
@@ -71,6 +74,8 @@ type flight struct {
 	nonce   string
 	sent    []*Resource
 	removed []string
+	// again tells that it has what was refused before.
+	again bool
 }
 
 func newStream(node *corev3.Node, observe observer) *stream {
@@ -145,6 +150,10 @@ func (s *stream) close() {
 	defer s.mu.Unlock()
 	s.routes.reset()
 	s.removals.reset()
+	if s.repeat != nil {
+		s.repeat.Stop()
+		s.repeat = nil
+	}
 }
 
 // written notes the nonce under which a response goes out.
@@ -170,12 +179,9 @@ func (s *stream) answered(req *discovery.DeltaDiscoveryRequest) {
 	}
 	f := t.flights[i]
 	t.flights = slices.Delete(t.flights, i, i+1)
-	message := req.GetErrorDetail().GetMessage()
 	names := refusedNames(f, req)
 	for _, r := range f.sent {
-		if name := r.Wire.GetName(); slices.Contains(names, name) {
-			t.refused[name] = Refusal{Type: shortType(req.GetTypeUrl()), Name: name, Message: message, At: time.Now()}
-		} else {
+		if name := r.Wire.GetName(); !slices.Contains(names, name) {
 			t.held[name] = r
 			delete(t.refused, name)
 		}
@@ -187,25 +193,7 @@ func (s *stream) answered(req *discovery.DeltaDiscoveryRequest) {
 		}
 	}
 	if req.GetErrorDetail() != nil {
-		s.observe.refusedBy(s.node, req.GetTypeUrl(), names, message)
+		s.observe.refusedBy(s.node, req.GetTypeUrl(), t.refuse(f, req, names))
+		s.repeatLater()
 	}
-}
-
-// refusedNames are the resources of a response that an Envoy refuses: those that its message names, or all of them where
-// it names none. Envoy applies the others.
-func refusedNames(f *flight, answer *discovery.DeltaDiscoveryRequest) []string {
-	if answer.GetErrorDetail() == nil {
-		return nil
-	}
-	all := slices.Clone(f.removed)
-	for _, r := range f.sent {
-		all = append(all, r.Wire.GetName())
-	}
-	named := slices.DeleteFunc(slices.Clone(all), func(name string) bool {
-		return !strings.Contains(answer.GetErrorDetail().GetMessage(), name)
-	})
-	if len(named) == 0 {
-		return all
-	}
-	return named
 }
