@@ -168,7 +168,7 @@ func (g *generator) happen(at time.Duration) {
 	case chance < 14:
 		step(ecssim.FileStep{Do: "deploy"})
 	case chance < 28:
-		step(ecssim.FileStep{Do: "scale", To: one(g, 0, 0, 1, 1, 2, 3, 5)})
+		step(ecssim.FileStep{Do: "scale", To: new(one(g, 0, 0, 1, 1, 2, 3, 5))})
 	case chance < 36:
 		step(ecssim.FileStep{Do: "kill"})
 	case chance < 44:
