@@ -60,6 +60,13 @@ func (k *told) Rates() map[string]float64 {
 	return map[string]float64{"ecs_tasks": 0.5, "ecs_services": 1, "ec2_instances": 1}
 }
 
+func (k *told) Pace() admin.ReadPace {
+	return admin.ReadPace{
+		Quiet: 1400 * time.Millisecond, Moving: time.Second, Tasks: 5 * time.Second, Readers: 1,
+		Words: "3 services, 60 tasks: a read costs 1.3 calls; at 1 call/s you are fresh within 1.4 s (1 s while something moves)",
+	}
+}
+
 // change changes a service.
 func (k *told) change(n int, change func(*control.ServiceStatus)) {
 	k.mu.Lock()
@@ -76,7 +83,7 @@ func madeUp(services int) *told {
 			{ID: "c1/0c8a1d5e5b8f4a7db8a92ef5c1d2e3f4", Version: "1.40.0", Since: now.Add(-26 * time.Hour), Current: true},
 		},
 		status: control.Status{
-			Started: now.Add(-26 * time.Hour), Published: true, Wait: 100 * time.Millisecond, Round: 1840 * time.Millisecond,
+			Started: now.Add(-26 * time.Hour), Published: true, Wait: 100 * time.Millisecond,
 			Proxies: []mesh.Proxy{{Listeners: []mesh.Listener{
 				{Name: "egress", Addr: netip.MustParseAddrPort("127.0.0.1:8080")},
 				{Name: "ingress", Direction: mesh.Ingress, Addr: netip.MustParseAddrPort("0.0.0.0:8081"), HealthPath: "/.nightjar/health"},
@@ -186,7 +193,7 @@ func (k *told) trouble() *told {
 
 // server is a nightjar that tells what is made up.
 func (k *told) server() *admin.Server {
-	return &admin.Server{Version: "1.2.3", Loop: k, Envoys: k, Rates: k, Metrics: admin.NewMetrics()}
+	return &admin.Server{Version: "1.2.3", Loop: k, Envoys: k, Rates: k, Reader: k, Metrics: admin.NewMetrics()}
 }
 
 // serve serves it, and returns the address of the page.

@@ -121,6 +121,8 @@ type options struct {
 	calls awsapi.Observer
 	// changes is told each change of a service.
 	changes control.Observer
+	// ownCluster and ownService name the service that it is of, where it knows.
+	ownCluster, ownService string
 	// observe is told each mesh as it is published; nil for nobody.
 	observe func(*mesh.Mesh)
 	// through takes requests to the account; nil for its own transport.
@@ -168,7 +170,10 @@ func (a *account) start(o options) *nightjar {
 	if o.seen != nil {
 		api = o.seen.api(client)
 	}
-	n.inventory = ecs.NewInventory(api, &ecs.Schedule{Refs: o.refs, Rate: o.rate, Wait: o.wait, Sidecar: "nightjar", Random: o.random})
+	n.inventory = ecs.NewInventory(api, &ecs.Schedule{
+		Refs: o.refs, Rate: o.rate, Wait: o.wait, Sidecar: "nightjar", OwnCluster: o.ownCluster, OwnService: o.ownService,
+		Random: o.random,
+	})
 	var reader control.Reader = n.inventory
 	if o.seen != nil {
 		reader = o.seen.reader(reader)

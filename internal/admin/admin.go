@@ -33,6 +33,22 @@ type Rates interface {
 	Rates() map[string]float64
 }
 
+// Reader is what admin asks of the reader of AWS.
+type Reader interface {
+	Pace() ReadPace
+}
+
+// ReadPace is how often a Reader reads what; zero before it knows.
+type ReadPace struct {
+	// Quiet is how often a service is read while nothing of it changes, Moving while something does, and Tasks how often running
+	// tasks are.
+	Quiet, Moving, Tasks time.Duration
+	// Readers are the sidecars that it sees reading as it does, itself included.
+	Readers int
+	// Words say what that costs and gets.
+	Words string
+}
+
 // Server answers the admin address.
 type Server struct {
 	Version string
@@ -40,6 +56,8 @@ type Server struct {
 	Envoys  Envoys
 	Rates   Rates
 	Metrics *Metrics
+	// Reader tells the pace; nil where nobody reads AWS.
+	Reader Reader
 	// EnvoyNote tells what was found when Envoy's admin API was asked because no xDS stream came, "" for nothing; nil where
 	// nobody asks.
 	EnvoyNote func() string

@@ -27,6 +27,7 @@ type known struct {
 	accepted bool
 	refusal  *xds.Refusal
 	note     string
+	pace     ReadPace
 }
 
 func (k *known) Status() control.Status    { return k.status }
@@ -34,6 +35,8 @@ func (k *known) Nodes() []xds.Node         { return k.nodes }
 func (k *known) LastRefusal() *xds.Refusal { return k.refusal }
 func (k *known) Accepted() bool            { return k.accepted }
 func (k *known) Rates() map[string]float64 { return map[string]float64{"ecs-read": 0.5} }
+
+func (k *known) Pace() ReadPace { return k.pace }
 
 // corsOf are the headers that let pages of other origins read an answer.
 func corsOf(h http.Header) []string {
@@ -46,6 +49,7 @@ func everything() *known {
 		accepted: true,
 		nodes:    []xds.Node{{ID: "task/1", Version: "1.40.0", PendingSince: time.Now().Add(-time.Minute)}},
 		refusal:  &xds.Refusal{Type: "cluster", Name: "c1/orders", Message: "no"},
+		pace:     ReadPace{Quiet: 5 * time.Second, Moving: 4 * time.Second, Tasks: 17 * time.Second, Readers: 60, Words: "3 services"},
 		status: control.Status{
 			Wait: 100 * time.Millisecond,
 			Services: []control.ServiceStatus{
@@ -68,7 +72,7 @@ func everything() *known {
 }
 
 func serverOf(k *known) *Server {
-	return &Server{Version: "test", Loop: k, Envoys: k, Rates: k, Metrics: NewMetrics(), EnvoyNote: func() string { return k.note }}
+	return &Server{Version: "test", Loop: k, Envoys: k, Rates: k, Reader: k, Metrics: NewMetrics(), EnvoyNote: func() string { return k.note }}
 }
 
 func get(t *testing.T, s *Server, path string) (int, string) {
@@ -154,6 +158,8 @@ func TestMetricsHaveTheContractsNamesAndFollowPromlint(t *testing.T) {
 		`nightjar_endpoints{service="c1/orders",state="healthy"} 1`, `nightjar_endpoints{service="c1/orders",state="excluded"} 1`,
 		`nightjar_mesh_changes_total{service="c1/orders"} 1`, `nightjar_publish_seconds_count 1`, `nightjar_xds_streams 1`,
 		`nightjar_xds_nacks_total{type="cluster"} 1`, `nightjar_xds_acked_age_seconds 6`, `nightjar_config_errors 1`, `nightjar_ready 1`,
+		`nightjar_readers 60`, `nightjar_read_interval_seconds{kind="quiet"} 5`, `nightjar_read_interval_seconds{kind="moving"} 4`,
+		`nightjar_read_interval_seconds{kind="tasks"} 17`,
 	} {
 		if !slices.ContainsFunc(strings.Split(body, "\n"), func(line string) bool { return strings.HasPrefix(line, want) }) {
 			t.Errorf("%s is missing in\n%s", want, body)

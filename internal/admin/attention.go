@@ -245,5 +245,5 @@ func lastOut(s *Service) time.Time {
 
 // slow is the age at which a good reading is too old for the pace.
 func slow(p Pace) time.Duration {
-	return max(readPatience, time.Duration(3*(p.Wait+p.Round)*float64(time.Second)))
+	return max(readPatience, time.Duration(3*(p.Wait+p.Quiet)*float64(time.Second)))
 }

@@ -93,7 +93,7 @@ func TestWhatNeedsAttentionFollowsFromWhatItMeans(t *testing.T) {
 		"all unhealthy":                           {func(k *known) { first(k).Endpoints[0].Health = mesh.Unhealthy }, []string{"error all_unhealthy"}},
 		"excluded for long":                       {func(k *known) { first(k).Excluded = []mesh.Excluded{{Task: "a", Reason: "no address", Since: long}} }, []string{"note excluded"}},
 		"an old reading":                          {func(k *known) { k.status.Services[0].ReadAt = long }, []string{"warning old_reading"}},
-		"an old reading, a slow pace":             {func(k *known) { k.status.Services[0].ReadAt, k.status.Round = long, 5*time.Minute }, []string{}},
+		"an old reading, a slow pace":             {func(k *known) { k.status.Services[0].ReadAt, k.pace.Quiet = long, 5*time.Minute }, []string{}},
 		"the own task's reading is nobody's pace": {func(k *known) { k.status.Services[0].ReadAt, k.status.Services[0].Own = long, true }, []string{}},
 		"no acknowledgement":                      {func(k *known) { k.nodes[0].Current, k.nodes[0].PendingSince = false, long }, []string{"error not_acknowledged"}},
 		"a refusal, which is why it has not acknowledged": {func(k *known) {

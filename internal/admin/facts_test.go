@@ -60,9 +60,12 @@ func worldOfStates(now time.Time) *known {
 			}},
 			{ID: "task/3", Since: ago(4 * time.Hour), PendingSince: ago(2 * time.Minute)},
 		},
+		pace: ReadPace{
+			Quiet: 5400 * time.Millisecond, Moving: 5200 * time.Millisecond, Tasks: 17 * time.Second, Readers: 61, Words: "a read costs 1.8 calls",
+		},
 		refusal: &xds.Refusal{Type: "listener", Name: "ingress", Setting: "INGRESS_LISTEN_PORT", Message: "Proto constraint validation failed", At: ago(time.Hour)},
 		status: control.Status{
-			Started: ago(80 * time.Hour), Wait: 100 * time.Millisecond, Round: 1200 * time.Millisecond,
+			Started: ago(80 * time.Hour), Wait: 100 * time.Millisecond,
 			Services: []control.ServiceStatus{
 				orders, failing, own, unread,
 				service(mesh.Service{Name: "c1/gone", State: mesh.Missing, Problem: "the ECS cluster c1 has no service gone: check SERVICE_ARN_5"}),
@@ -159,12 +162,12 @@ func (f fact) inWords(t *testing.T, now time.Time) string {
 			return percent(value)
 		case ".routes.timeout_seconds":
 			return timeout(value)
-		case ".pace.wait_seconds", ".pace.round_seconds":
+		case ".pace.wait_seconds", ".pace.quiet_seconds", ".pace.moving_seconds", ".pace.tasks_seconds":
 			return seconds(value)
 		case ".pace.aws_rate_limits":
 			return number(value)
 		}
-	case uint16, uint32:
+	case uint16, uint32, int:
 		return fmt.Sprint(value)
 	case bool:
 		switch f.path {

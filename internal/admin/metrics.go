@@ -74,8 +74,8 @@ func (m *Metrics) gatherer(s *Server) prometheus.Gatherers {
 
 // gauges collects what is so at a scrape.
 type gauges struct {
-	server                                              *Server
-	rate, age, endpoints, streams, acked, errors, ready *prometheus.Desc
+	server                                                                 *Server
+	rate, age, endpoints, streams, acked, errors, ready, interval, readers *prometheus.Desc
 }
 
 func newGauges(s *Server) *gauges {
@@ -93,12 +93,15 @@ func newGauges(s *Server) *gauges {
 		acked:   desc("xds_acked_age_seconds", "Age of the oldest published change that a connected Envoy has not acknowledged; 0 if all are."),
 		errors:  desc("config_errors", "Services that cannot be served as they are set up; the status names each problem."),
 		ready:   desc("ready", "1 when ready, else 0."),
+		interval: desc("read_interval_seconds",
+			"How often AWS is asked, as paced now: for a quiet service, for one that is moving, for running tasks.", "kind"),
+		readers: desc("readers", "Sidecars that are seen to read AWS as this one does, this one included."),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{g.rate, g.age, g.endpoints, g.streams, g.acked, g.errors, g.ready} {
+	for _, d := range []*prometheus.Desc{g.rate, g.age, g.endpoints, g.streams, g.acked, g.errors, g.ready, g.interval, g.readers} {
 		out <- d
 	}
 }
@@ -141,4 +144,10 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 		ready = 1
 	}
 	gauge(g.ready, ready)
+	if p := g.server.readPace(); p.Readers > 0 {
+		gauge(g.readers, float64(p.Readers))
+		for kind, every := range map[string]time.Duration{"quiet": p.Quiet, "moving": p.Moving, "tasks": p.Tasks} {
+			gauge(g.interval, every.Seconds(), kind)
+		}
+	}
 }

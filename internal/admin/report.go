@@ -119,9 +119,17 @@ type Route struct {
 
 // Pace tells how often AWS is read.
 type Pace struct {
-	// Wait is WAITTIME in seconds, Round the last read of all services in seconds.
-	Wait  float64 `json:"wait_seconds"`
-	Round float64 `json:"round_seconds"`
+	// Wait is WAITTIME in seconds.
+	Wait float64 `json:"wait_seconds"`
+	// Quiet is how often a service is read while nothing of it changes, Moving while something does, and Tasks how often running
+	// tasks are, in seconds; 0 before that is known.
+	Quiet  float64 `json:"quiet_seconds"`
+	Moving float64 `json:"moving_seconds"`
+	Tasks  float64 `json:"tasks_seconds"`
+	// Readers are the sidecars seen that read as this one does, this one included.
+	Readers int `json:"readers"`
+	// Words say what that costs and gets.
+	Words string `json:"in_words,omitempty"`
 	// Rates are the calls a second that may go to each AWS bucket now.
 	Rates map[string]float64 `json:"aws_rate_limits"`
 }
@@ -138,7 +146,7 @@ func (s *Server) Report() Report {
 	status := s.Loop.Status()
 	r := Report{
 		Version: s.Version, Started: status.Started, Now: now,
-		Pace:   Pace{Wait: status.Wait.Seconds(), Round: status.Round.Seconds(), Rates: s.Rates.Rates()},
+		Pace:   s.pace(status),
 		Envoys: bounded(s.Envoys.Nodes()), Services: make([]Service, 0, len(status.Services)), Listeners: []Listener{},
 		Routes: reportRoutes(status),
 	}
@@ -161,6 +169,22 @@ func (s *Server) Report() Report {
 	}
 	r.Attention = attention(&r)
 	return r
+}
+
+// pace tells how often AWS is read.
+func (s *Server) pace(status control.Status) Pace {
+	p := s.readPace()
+	return Pace{
+		Wait: status.Wait.Seconds(), Quiet: p.Quiet.Seconds(), Moving: p.Moving.Seconds(), Tasks: p.Tasks.Seconds(), Readers: p.Readers,
+		Words: p.Words, Rates: s.Rates.Rates(),
+	}
+}
+
+func (s *Server) readPace() ReadPace {
+	if s.Reader == nil {
+		return ReadPace{}
+	}
+	return s.Reader.Pace()
 }
 
 // What Envoys say of themselves is bounded, in bytes.
@@ -299,8 +323,8 @@ func countByHealth(s *mesh.Service) map[string]int {
 	return counts
 }
 
-// Same tells whether another report says the same, but for what changes by time alone: the times and ages of readings, the
-// duration of a round, and rates on their way back after a throttle.
+// Same tells whether another report says the same, but for what changes by time alone: the times and ages of readings, and the
+// pace.
 func (r *Report) Same(o *Report) bool {
 	a, errA := json.Marshal(r.lasting())
 	b, errB := json.Marshal(o.lasting())
@@ -309,7 +333,7 @@ func (r *Report) Same(o *Report) bool {
 
 func (r *Report) lasting() *Report {
 	kept := *r
-	kept.Now, kept.Pace.Round, kept.Pace.Rates = time.Time{}, 0, nil
+	kept.Now, kept.Pace = time.Time{}, Pace{Wait: r.Pace.Wait}
 	kept.Services = slices.Clone(r.Services)
 	for i := range kept.Services {
 		kept.Services[i].ReadAt, kept.Services[i].ReadAge = time.Time{}, 0

@@ -274,8 +274,13 @@ func (r *Report) stillRefused() string {
 
 func (t *texter) pace() {
 	t.title("PACE")
-	t.prose("", fmt.Sprintf("WAITTIME %s; the last round of reads took %s; calls a second that AWS may get, by bucket: %s",
-		seconds(t.r.Pace.Wait), seconds(t.r.Pace.Round), rates(t.r.Pace)))
+	p := t.r.Pace
+	if p.Readers > 0 {
+		const words = "A quiet service is read every %s, one in motion every %s, and running tasks every %s; sidecars seen to read: %d."
+		t.prose("", fmt.Sprintf(words, seconds(p.Quiet), seconds(p.Moving), seconds(p.Tasks), p.Readers))
+		t.prose("", plain(p.Words))
+	}
+	t.prose("", fmt.Sprintf("WAITTIME %s; calls a second that AWS may get, by bucket: %s", seconds(p.Wait), rates(p)))
 }
 
 // tasks lists endpoints and excluded tasks, a row each, and a row for a service that is empty. Where not all are shown, those

@@ -116,7 +116,7 @@ func TestReportsAreTheSameWhereOnlyTimeWentBy(t *testing.T) {
 			*at = at.Add(time.Second)
 		}
 	}
-	k.status.Round *= 2
+	k.pace.Quiet *= 2
 	after := s.Report()
 	if !before.Same(&after) {
 		t.Error("they differ")

@@ -69,8 +69,9 @@ func assemble(ctx context.Context, c *call, settings *config.Config, log *slog.L
 		return nil, err
 	}
 	p := &plane{cache: xds.NewCache(log, metrics)}
+	inventory := ecs.NewInventory(client, schedule(settings))
 	p.loop, err = control.New(control.Options{
-		Reader: ecs.NewInventory(client, schedule(settings)), Publisher: p.cache, Observer: metrics, Log: log,
+		Reader: inventory, Publisher: p.cache, Observer: metrics, Log: log,
 		Refs: settings.Refs(), Proxies: []mesh.Proxy{settings.Proxy()}, Wait: settings.Wait,
 		Own: control.Source{Reader: newOwnReader(c, settings, client), Refs: settings.OwnRefs(), Wait: ownWait},
 	})
@@ -82,6 +83,9 @@ func assemble(ctx context.Context, c *call, settings *config.Config, log *slog.L
 		Where: func(ctx context.Context) (string, error) { return c.envoyAdmin(ctx, settings), nil },
 	}
 	p.admin = &admin.Server{Version: version(), Loop: p.loop, Envoys: p.cache, Rates: budget, Metrics: metrics, EnvoyNote: p.lookout.Note}
+	if len(settings.Refs()) > 0 {
+		p.admin.Reader = pacer{inventory}
+	}
 	if p.xds, err = listen(ctx, "NIGHTJAR_XDS_LISTEN", settings.XDS); err != nil {
 		return nil, err
 	}
@@ -90,6 +94,20 @@ func assemble(ctx context.Context, c *call, settings *config.Config, log *slog.L
 		return nil, err
 	}
 	return p, nil
+}
+
+// pacer tells the pace of an inventory to admin.
+type pacer struct{ inventory *ecs.Inventory }
+
+// Pace implements admin.Reader.
+func (p pacer) Pace() admin.ReadPace {
+	now := p.inventory.Pace()
+	if now.Services == 0 {
+		return admin.ReadPace{}
+	}
+	return admin.ReadPace{
+		Quiet: now.Every.Services, Moving: now.Every.Moving, Tasks: now.Every.Tasks, Readers: now.Readers, Words: now.String(),
+	}
 }
 
 // listeners are the addresses of all listeners, for the log.
@@ -104,7 +122,8 @@ func listeners(settings *config.Config) string {
 // schedule is when what is read.
 func schedule(settings *config.Config) *ecs.Schedule {
 	return &ecs.Schedule{
-		Refs: settings.Refs(), Rate: settings.Rate, Wait: settings.Wait, Sidecar: settings.Sidecar, OwnCluster: settings.OwnCluster, OwnService: settings.OwnService,
+		Refs: settings.Refs(), Rate: settings.Rate, Wait: settings.Wait, Sidecar: settings.Sidecar,
+		OwnCluster: settings.OwnCluster, OwnService: settings.OwnService,
 	}
 }
 

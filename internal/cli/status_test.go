@@ -43,7 +43,7 @@ func (n *telling) ask(context.Context) ([]byte, error) {
 		return nil, n.err
 	}
 	return json.Marshal(admin.Report{
-		Version: "test", Now: time.Now(), Ready: true, Pace: admin.Pace{Round: float64(n.asked)},
+		Version: "test", Now: time.Now(), Ready: true, Pace: admin.Pace{Quiet: float64(n.asked)},
 		Services: []admin.Service{{Name: "c1/web", State: "active", ReadAt: time.Now(), ReadAge: float64(n.asked), Problem: n.problem}},
 	})
 }

@@ -129,7 +129,7 @@ func originalTask() []Setting {
 		},
 		{
 			Name: "WAITTIME", Type: "milliseconds", Default: "100", Part: 1,
-			Meaning: "milliseconds between reads; a floor: the call budget may stretch it",
+			Meaning: "milliseconds between looks at what is due; a floor: services are read as often as the call budget allows (docs/scale.md)",
 			Wrong:   "not a positive number, or more than an hour: error",
 		},
 		{
@@ -186,8 +186,9 @@ func beyond() []Setting {
 		},
 		{
 			Name: "NIGHTJAR_AWS_RATE", Type: "calls a second", Default: "1", Part: 1, Beyond: true,
-			Meaning: "calls a second that this process may spend on AWS, all together; falls by itself on throttles, to 0.05",
-			Wrong:   "not a number from 0.05 to 10000: error",
+			Meaning: "calls a second that this process may spend on AWS, all together; of what sidecars share, one with twice the rate " +
+				"takes twice the part (docs/scale.md); falls by itself on throttles, to 0.05",
+			Wrong: "not a number from 0.05 to 10000: error",
 		},
 		{
 			Name: "NIGHTJAR_AWS_BURST", Type: "calls", Default: "10", Part: 1, Beyond: true,

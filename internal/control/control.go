@@ -72,7 +72,6 @@ type Loop struct {
 	outages outages
 	mesh    *mesh.Mesh
 	started time.Time
-	round   time.Duration
 }
 
 // New makes a Loop. Its error tells what in the refs and proxies contradicts itself.
@@ -122,7 +121,6 @@ func again(ctx context.Context, pause time.Duration, do func()) {
 // still share their calls.
 func (l *Loop) once(ctx context.Context) {
 	const firstGroup, usualGroup = 10, 50
-	start := time.Now()
 	rest := l.order()
 	size := usualGroup
 	if len(rest) > 0 && !l.records[rest[0]].answered {
@@ -133,12 +131,6 @@ func (l *Loop) once(ctx context.Context) {
 		rest = rest[len(group):]
 		l.group(ctx, l.Reader, group)
 	}
-	if ctx.Err() != nil {
-		return
-	}
-	l.mu.Lock()
-	l.round = time.Since(start)
-	l.mu.Unlock()
 }
 
 // order is the order in which a round reads the services: those first that AWS has not answered for yet.

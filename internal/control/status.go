@@ -12,10 +12,10 @@ type Status struct {
 	Started time.Time
 	// Published tells whether a mesh has been published.
 	Published bool
-	// Round is how long the last read of all services took; Wait is the pause after each.
-	Round, Wait time.Duration
-	Services    []ServiceStatus
-	Proxies     []mesh.Proxy
+	// Wait is the pause after each read.
+	Wait     time.Duration
+	Services []ServiceStatus
+	Proxies  []mesh.Proxy
 }
 
 // ServiceStatus is what a Loop knows of one service.
@@ -37,7 +37,7 @@ type ServiceStatus struct {
 func (l *Loop) Status() Status {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := Status{Started: l.started, Published: l.mesh != nil, Round: l.round, Wait: l.Wait}
+	s := Status{Started: l.started, Published: l.mesh != nil, Wait: l.Wait}
 	for i, r := range l.records {
 		s.Services = append(s.Services, ServiceStatus{
 			Service: cmp.Or(r.shown, r.service), Answered: r.answered, Own: i >= len(l.Refs), ReadAt: r.readAt, ChangedAt: r.changedAt,

@@ -3,6 +3,7 @@ package ecs
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"time"
 )
@@ -10,12 +11,17 @@ import (
 // dueServices are those to describe. A call that isn't full takes along others of its ECS cluster, the oldest descriptions
 // first: they cost nothing there.
 func (r *round) dueServices() []serviceKey {
-	due := map[string][]serviceKey{}
-	rest := map[string][]serviceKey{}
-	for _, key := range r.withOwn() {
-		if w := r.watches[key]; r.schedule == nil || w.describeDue(r.now, r.services[key], r.every) {
+	keys, due, rest := r.withOwn(), map[string][]serviceKey{}, map[string][]serviceKey{}
+	isDue := func(key serviceKey) bool {
+		return r.schedule == nil || r.watches[key].describeDue(r.now, r.services[key], r.every)
+	}
+	if !slices.ContainsFunc(keys, isDue) {
+		return nil // as mostly
+	}
+	for _, key := range keys {
+		if isDue(key) {
 			due[key.cluster] = append(due[key.cluster], key)
-		} else if !r.now.Before(w.notBefore) {
+		} else if w := r.watches[key]; w.read && !r.now.Before(w.notBefore) {
 			rest[key.cluster] = append(rest[key.cluster], key)
 		}
 	}
@@ -51,18 +57,21 @@ func (r *round) describeServices(ctx context.Context, due []serviceKey) {
 				continue
 			}
 			s, ok := found[name]
-			r.moved(key, s, ok)
 			r.described[key] = true
-			r.services[key] = &describedService{service: s, found: ok, noCluster: noCluster, at: time.Now()}
+			r.take(key, &describedService{service: s, found: ok, noCluster: noCluster, at: time.Now()})
 		}
 	})
 }
 
-// moved notes that a description differs from the one before.
-func (r *round) moved(key serviceKey, s Service, found bool) {
-	before := r.services[key]
-	if before == nil || before.found != found || before.service.Version != s.Version {
-		r.watches[key].changed = r.now
+// take takes a description, and notes whether it differs from the one before.
+func (r *round) take(key serviceKey, now *describedService) {
+	w, before := r.watches[key], r.services[key]
+	r.services[key] = now
+	if before == nil || before.found != now.found || before.service.Version != now.service.Version {
+		w.changed = r.now
+	}
+	if before == nil || before.found != now.found || before.noCluster != now.noCluster || !reflect.DeepEqual(before.service, now.service) {
+		w.changes++
 	}
 }
 
@@ -77,6 +86,7 @@ func (r *round) describeTasks(ctx context.Context) {
 		defer r.mu.Unlock()
 		for _, arn := range b.names {
 			r.asked[owner[arn]] = true
+			r.watches[owner[arn]].changes++
 			t, described := found[arn]
 			switch known := r.tasks[arn]; {
 			case err != nil && (r.taskDue(known) || known.inMotion()):
@@ -102,7 +112,7 @@ func (r *round) describeTasks(ctx context.Context) {
 // along tasks that are due soon: they cost nothing there, and from then on are due together.
 func (r *round) tasksToDescribe() (asked map[string][]string, owner map[string]serviceKey) {
 	asked, owner = map[string][]string{}, map[string]serviceKey{}
-	soon := map[string][]string{}
+	soon, moving := map[string][]string{}, map[string]int{}
 	for _, key := range r.keys {
 		if r.errs[key] != nil || r.schedule != nil && r.now.Before(r.watches[key].notBefore) {
 			continue
@@ -119,14 +129,18 @@ func (r *round) tasksToDescribe() (asked map[string][]string, owner map[string]s
 			owner[arn] = key
 			switch t := r.tasks[arn]; {
 			case t == nil && time.Since(r.unknown[arn]) < r.every.Moving:
-			case r.taskDue(t), fresh && t.inMotion():
+			case t == nil, fresh && t.inMotion() && !t.at.After(r.now): // it was not described just now, with the list
+				moving[key.cluster]++
 				asked[key.cluster] = append(asked[key.cluster], arn)
-			case t != nil && time.Since(t.at) >= r.every.Tasks/2:
+			case r.taskDue(t):
+				asked[key.cluster] = append(asked[key.cluster], arn)
+			case time.Since(t.at) >= r.every.Tasks/2:
 				soon[key.cluster] = append(soon[key.cluster], arn)
 			}
 		}
 	}
 	for cluster, due := range asked {
+		r.spent += pages(moving[cluster], together)
 		room := (together - len(due)%together) % together
 		next := soon[cluster]
 		slices.SortStableFunc(next, func(a, b string) int { return r.tasks[a].at.Compare(r.tasks[b].at) })

@@ -42,6 +42,9 @@ func (r *round) findInstances(ctx context.Context) {
 			}
 			r.mu.Lock()
 			r.instances[arn] = &foundInstance{instance: found[arn], at: time.Now()}
+			for _, key := range needs[arn] {
+				r.watches[key].changes++
+			}
 			r.mu.Unlock()
 		}
 	})

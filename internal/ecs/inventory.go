@@ -36,10 +36,13 @@ type Inventory struct {
 	tasks     map[string]*describedTask
 	unknown   map[string]time.Time // listed tasks that DescribeTasks doesn't know, and when it was asked
 	instances map[string]*foundInstance
-	built     map[string]*mesh.Service
+	built     map[mesh.ServiceRef]builtService
+	// keys are the services of the last read, in order, and asOf those of its refs.
+	keys, asOf []serviceKey
 	// started tells that the start was put off, see waitForStart.
 	started bool
 	every   Intervals
+	follows follows
 
 	mu   sync.Mutex // guards pace
 	pace Pace
@@ -70,6 +73,12 @@ type describedTask struct {
 	at time.Time
 }
 
+// builtService is what was built of a ref, when its ECS service had been read and had changed so often.
+type builtService struct {
+	service        *mesh.Service
+	reads, changes int
+}
+
 type foundInstance struct {
 	instance *Instance
 	at       time.Time
@@ -80,7 +89,7 @@ func NewInventory(api API, schedule *Schedule) *Inventory {
 	inv := &Inventory{
 		api: api, schedule: schedule, services: map[serviceKey]*describedService{}, watches: map[serviceKey]*watch{},
 		lists: map[serviceKey][]string{}, wide: map[string]*wideList{}, tasks: map[string]*describedTask{},
-		unknown: map[string]time.Time{}, instances: map[string]*foundInstance{}, built: map[string]*mesh.Service{},
+		unknown: map[string]time.Time{}, instances: map[string]*foundInstance{}, built: map[mesh.ServiceRef]builtService{},
 	}
 	if schedule != nil {
 		inv.watch(schedule.Refs)
@@ -103,15 +112,9 @@ func (inv *Inventory) watch(refs []mesh.ServiceRef) {
 // *mesh.Service as before.
 func (inv *Inventory) Read(ctx context.Context, refs []mesh.ServiceRef) []mesh.Reading {
 	r := &round{
-		Inventory: inv, now: time.Now(), errs: map[serviceKey]error{}, asked: map[serviceKey]bool{},
+		Inventory: inv, now: time.Now(), keys: inv.keysOf(refs), errs: map[serviceKey]error{}, asked: map[serviceKey]bool{},
 		described: map[serviceKey]bool{}, looked: map[serviceKey]bool{}, before: map[serviceKey][]string{},
 	}
-	for _, ref := range refs {
-		r.keys = append(r.keys, keyOf(ref))
-	}
-	slices.SortFunc(r.keys, compareKeys)
-	r.keys = slices.Compact(r.keys)
-	inv.watch(refs)
 	inv.repace(r.now)
 
 	r.describeServices(ctx, r.dueServices())
@@ -119,12 +122,31 @@ func (inv *Inventory) Read(ctx context.Context, refs []mesh.ServiceRef) []mesh.R
 	r.listTasks(ctx, r.dueLists())
 	r.describeTasks(ctx)
 	r.findInstances(ctx)
-	readings := r.build(refs)
 	r.settle()
+	readings := r.build(refs)
+	if r.following {
+		inv.follows = follows{calls: r.spent, at: r.now, factor: inv.schedule.around()}
+	}
 	if len(r.asked) > 0 {
 		r.forget()
 	}
 	return readings
+}
+
+// keysOf are the services of refs in order, each once. Most reads are of the same refs as the one before.
+func (inv *Inventory) keysOf(refs []mesh.ServiceRef) []serviceKey {
+	if slices.EqualFunc(refs, inv.asOf, func(ref mesh.ServiceRef, key serviceKey) bool { return keyOf(ref) == key }) {
+		return inv.keys
+	}
+	inv.watch(refs)
+	inv.asOf = make([]serviceKey, 0, len(refs))
+	for _, ref := range refs {
+		inv.asOf = append(inv.asOf, keyOf(ref))
+	}
+	inv.keys = slices.Clone(inv.asOf)
+	slices.SortFunc(inv.keys, compareKeys)
+	inv.keys = slices.Compact(inv.keys)
+	return inv.keys
 }
 
 func keyOf(ref mesh.ServiceRef) serviceKey { return serviceKey{ref.Cluster, ref.Service} }
@@ -141,6 +163,9 @@ type round struct {
 	described, looked map[serviceKey]bool
 	// before are the lists that this round's took the place of.
 	before map[serviceKey][]string
+	// spent are the calls for tasks, and following tells that a change was why.
+	spent     float64
+	following bool
 }
 
 // fail notes the first error of a service.
@@ -153,34 +178,36 @@ func (r *round) fail(key serviceKey, err error) {
 	}
 }
 
-// settle puts off what failed.
+// settle counts what was read, and puts off what failed.
 func (r *round) settle() {
+	factor := r.schedule.around()
 	for key := range r.asked {
 		w := r.watches[key]
 		switch {
-		case w == nil: // the own service, which is no ref
 		case r.errs[key] != nil:
-			w.failed(r.now)
+			w.failed(r.now, factor)
 			w.changed = r.now // what changed meanwhile is seen soon
 		default:
 			w.fails = 0
+			if !r.services[key].active() || r.lists[key] != nil {
+				w.reads++
+			}
 		}
 	}
 }
 
-// build decides on every ref.
+// build decides on every ref. A service may have several, which are not always read together.
 func (r *round) build(refs []mesh.ServiceRef) []mesh.Reading {
-	readings := make([]mesh.Reading, 0, len(refs))
-	now := time.Now()
+	readings, now := make([]mesh.Reading, 0, len(refs)), time.Now()
 	for _, ref := range refs {
 		reading := mesh.Reading{Ref: ref, At: now}
 		switch key := keyOf(ref); {
 		case r.errs[key] != nil:
 			reading.Err, reading.Definite = r.errs[key], errors.Is(r.errs[key], ErrDenied)
-		case !r.asked[key] || r.services[key].active() && r.lists[key] == nil:
+		case r.watches[key].reads == r.built[ref].reads:
 			reading.NotAsked = true
 		default:
-			reading.Service, reading.Err = r.service(ref)
+			reading.Service, reading.Err = r.rebuilt(ref, r.watches[key])
 			reading.Repeats = !r.witnessed(key)
 		}
 		readings = append(readings, reading)
@@ -196,20 +223,41 @@ func (r *round) witnessed(key serviceKey) bool {
 	return r.described[key] && (!r.services[key].active() || len(r.lists[key]) == 0)
 }
 
+// rebuilt is a service built of what is known of it now. What did not change is the same as before.
+func (r *round) rebuilt(ref mesh.ServiceRef, w *watch) (*mesh.Service, error) {
+	b := r.built[ref]
+	b.reads = w.reads
+	var err error
+	if b.service == nil || b.changes != w.changes {
+		var s *mesh.Service
+		if s, err = r.service(ref); err == nil {
+			if b.service == nil || !b.service.Equal(s) {
+				b.service = s
+			}
+			b.changes = w.changes
+		}
+	}
+	r.built[ref] = b
+	if err != nil {
+		return nil, err
+	}
+	return b.service, nil
+}
+
 // service decides on a ref whose service was read whole.
 func (r *round) service(ref mesh.ServiceRef) (*mesh.Service, error) {
 	key := keyOf(ref)
 	d := r.services[key]
 	switch {
 	case d.noCluster:
-		return r.nothing(ref, mesh.Missing, fmt.Sprintf(
+		return nothing(ref, mesh.Missing, fmt.Sprintf(
 			"there is no ECS cluster %s in this account and Region: check %s (and AWS_REGION)",
 			ref.Cluster, cmp.Or(ref.ClusterVar, ref.ServiceVar))), nil
 	case !d.found:
-		return r.nothing(ref, mesh.Missing, fmt.Sprintf(
+		return nothing(ref, mesh.Missing, fmt.Sprintf(
 			"the ECS cluster %s has no service %s: check %s", ref.Cluster, ref.Service, variables(ref))), nil
 	case !d.active():
-		return r.nothing(ref, mesh.Inactive, fmt.Sprintf(
+		return nothing(ref, mesh.Inactive, fmt.Sprintf(
 			"the service %s of the ECS cluster %s is %s: it was deleted; check %s", ref.Service, ref.Cluster, d.service.Status, variables(ref))), nil
 	}
 	g := gathered{service: d.service, instances: map[string]*Instance{}}
@@ -228,12 +276,12 @@ func (r *round) service(ref mesh.ServiceRef) (*mesh.Service, error) {
 	if err := g.passedOver(s); err != nil {
 		return nil, err
 	}
-	return r.unchanged(s), nil
+	return s, nil
 }
 
 // nothing is a service without tasks.
-func (r *round) nothing(ref mesh.ServiceRef, state mesh.State, problem string) *mesh.Service {
-	return r.unchanged(&mesh.Service{Name: ref.Name(), State: state, Problem: problem})
+func nothing(ref mesh.ServiceRef, state mesh.State, problem string) *mesh.Service {
+	return &mesh.Service{Name: ref.Name(), State: state, Problem: problem}
 }
 
 // passedOver is an error where a service shows nothing only because AWS passes over what it lists: from that no emptiness may be
@@ -271,15 +319,6 @@ func variables(ref mesh.ServiceRef) string {
 		return ref.ServiceVar
 	}
 	return ref.ServiceVar + " and " + ref.ClusterVar
-}
-
-// unchanged returns the service as it was built before, where nothing changed.
-func (r *round) unchanged(s *mesh.Service) *mesh.Service {
-	if before := r.built[s.Name]; before != nil && before.Equal(s) {
-		return before
-	}
-	r.built[s.Name] = s
-	return s
 }
 
 // forget drops the tasks that no list names any more, and the machines that no task needs, so that memory doesn't grow with time.

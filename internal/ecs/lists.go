@@ -24,25 +24,31 @@ type wideList struct {
 	strangers map[string]bool
 	// notBefore is when it is tried again; zero where it pays.
 	notBefore time.Time
+	// pages are those of the last list.
+	pages int
 	// last is the last whole list, taken at the time of.
 	last []string
 	at   time.Time
 }
 
-// dueLists are the active services whose tasks are to be listed. Others of the same ECS cluster that are due soon are taken
-// along: one list may serve them all, and from then on they are due together.
+// dueLists are the active services whose tasks are to be listed. With a quiet one, or where that
+// costs nothing, others of the same ECS cluster that are due soon are taken along: one list may serve them all, and from then on
+// they are due together.
 func (r *round) dueLists() []serviceKey {
 	var due, soon []serviceKey
 	clusters := map[string]bool{}
+	afforded := r.follows.affords(r.now, r.every)
 	for _, key := range r.keys {
 		d, w := r.services[key], r.watches[key]
 		switch {
 		case r.errs[key] != nil || !d.active():
 		case r.schedule == nil:
 			due = append(due, key)
-		case w.listDue(r.now, d, r.every):
+		case w.listDue(r.now, d, r.every, afforded):
 			due = append(due, key)
-			clusters[key.cluster] = true
+			wide := r.wide[key.cluster]
+			clusters[key.cluster] = clusters[key.cluster] || wide != nil && wide.pages == 1 || r.now.Sub(w.listed) >= w.stretched(r.every.Lists)
+			r.following = r.following || w.moving(r.now) || d.service.Version != w.version
 		case r.now.Sub(w.listed) >= r.every.Lists/2 && !r.now.Before(w.notBefore) && r.wide[key.cluster].pays(r.now):
 			soon = append(soon, key)
 		}
@@ -70,6 +76,7 @@ func (r *round) listTasks(ctx context.Context, due []serviceKey) {
 			alone = append(alone, keys...)
 		}
 	}
+	r.spent += float64(len(alone))
 	concurrently(alone, func(key serviceKey) {
 		arns, err := r.api.ServiceTasks(ctx, key.cluster, key.name)
 		if err != nil && !errors.Is(err, ErrNotFound) {
@@ -88,6 +95,7 @@ func (r *round) list(key serviceKey, arns []string) {
 	w := r.watches[key]
 	if !slices.Equal(r.lists[key], arns) {
 		w.changed = r.now
+		w.changes++
 	}
 	if arns == nil {
 		arns = []string{} // nil is none yet
@@ -109,10 +117,11 @@ func (r *round) listWide(ctx context.Context, cluster string, keys []serviceKey)
 		return true
 	}
 	most := min(widest, len(keys)-1)
-	if r.schedule == nil || !wide.pays(r.now) || r.pagesOf(keys) > most {
+	if r.schedule == nil || !wide.pays(r.now) || max(wide.pages, r.pagesOf(keys)) > most {
 		return false
 	}
 	arns, whole, err := r.api.ClusterTasks(ctx, cluster, most)
+	r.spent += max(1, pages(len(arns), listed))
 	if err == nil && !whole {
 		wide.notBefore = r.now.Add(wideRetry)
 		return false
@@ -126,7 +135,7 @@ func (r *round) listWide(ctx context.Context, cluster string, keys []serviceKey)
 		}
 		return true
 	}
-	wide.last, wide.at = arns, r.now
+	wide.last, wide.at, wide.pages = arns, r.now, int(pages(len(arns), listed))
 	r.share(arns, keys)
 	return true
 }
@@ -168,7 +177,9 @@ func (r *round) describeUnknown(ctx context.Context, wide *wideList, cluster str
 	}
 	wide.strangers = strangers
 	var failed error
-	concurrently(batches(map[string][]string{cluster: unknown}, together), func(b batch) {
+	asked := batches(map[string][]string{cluster: unknown}, together)
+	r.spent += float64(len(asked))
+	concurrently(asked, func(b batch) {
 		found, err := r.api.Tasks(ctx, cluster, b.names)
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -182,6 +193,7 @@ func (r *round) describeUnknown(ctx context.Context, wide *wideList, cluster str
 			switch {
 			case described && read:
 				r.tasks[arn] = &describedTask{task: t, of: key, at: time.Now()}
+				r.watches[key].changes++
 			case described:
 				strangers[arn] = true
 			default:

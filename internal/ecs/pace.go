@@ -13,8 +13,9 @@ const (
 	// tasks; for describing services they are as many again.
 	// Source: Amazon ECS API reference, "Request throttling for the Amazon ECS API": burst 100, refill 20 a second.
 	accountRate = 20
-	// fleetRate is what of that all sidecars together take while nothing changes; the rest is for the account's owners.
-	fleetRate = 12
+	// What all sidecars together take of that is fleetRate for describing services, and for tasks listsRate and healthRate while
+	// nothing changes, with followRate besides for what changes. The rest is for the account's owners.
+	fleetRate, listsRate, healthRate, followRate = 12, 2, 3.5, 10
 	// quickest is how often a service is described at most.
 	quickest = time.Second
 	// listAge is how seldom a quiet service is listed: its description shows that something moved.
@@ -49,28 +50,31 @@ type Intervals struct {
 	Services, Moving time.Duration
 	// Lists and Tasks are how often the tasks of quiet services are listed and described.
 	Lists, Tasks time.Duration
+	// Follow is how many calls a second may go to lists that follow a change.
+	Follow float64
 }
 
 // IntervalsFor share the budget of one sidecar, rate calls a second, and what all readers together may take of the account's: a
 // sidecar with a higher rate takes as much larger a share.
 func IntervalsFor(size Size, rate float64) Intervals {
 	services, lists, tasks := size.calls()
-	share := fleetRate * rate / float64(max(1, size.Readers))
+	share := rate / float64(max(1, size.Readers))
 	// Lists and tasks are paid from one of AWS's buckets, services from another.
 	i := Intervals{
-		Lists: max(listAge, after(lists, min(share/2, 0.2*rate))),
-		Tasks: max(taskAge, after(tasks, min(share/2, 0.4*rate))),
+		Lists:  max(listAge, after(lists, min(listsRate*share, 0.2*rate))),
+		Tasks:  max(taskAge, after(tasks, min(healthRate*share, 0.4*rate))),
+		Follow: followRate * share,
 	}
 	left := 0.95*rate - per(lists, i.Lists) - per(tasks, i.Tasks)
-	i.Moving = max(quickest, after(services, share), after(1, rate))
+	i.Moving = max(quickest, after(services, fleetRate*share), after(1, rate))
 	i.Services = max(i.Moving, after(services, left))
 	return i
 }
 
 // inSteps are the intervals as they come out where it is looked at what is due after each pause.
 func (i Intervals) inSteps(pause time.Duration) Intervals {
-	up := func(d time.Duration) time.Duration { return (d + pause - 1) / max(1, pause) * max(1, pause) }
-	return Intervals{Services: up(i.Services), Moving: up(i.Moving), Lists: up(i.Lists), Tasks: up(i.Tasks)}
+	up := func(d time.Duration) time.Duration { return (d + pause - 1).Truncate(pause) }
+	return Intervals{Services: up(i.Services), Moving: up(i.Moving), Lists: up(i.Lists), Tasks: up(i.Tasks), Follow: i.Follow}
 }
 
 // after is how long so many calls take at a rate.
@@ -86,7 +90,7 @@ func per(calls float64, every time.Duration) float64 { return calls / every.Seco
 func Spread(size Size) time.Duration {
 	_, lists, tasks := size.calls()
 	const kept, refill = 60, 14
-	return min(20*time.Second, max(0, after(float64(size.Readers)*(lists+tasks+1)-(accountBurst-kept), refill)))
+	return min(15*time.Second, max(0, after(float64(size.Readers)*(lists+tasks+1)-(accountBurst-kept), refill)))
 }
 
 // accountBurst are the calls that may come at once after a rest. Source: as accountRate.

@@ -37,7 +37,12 @@ func (s *Schedule) random() float64 {
 }
 
 // around is an interval with a tenth more or less, so that readers that started together drift apart.
-func (s *Schedule) around() float64 { return 0.9 + 0.2*s.random() }
+func (s *Schedule) around() float64 {
+	if s == nil {
+		return 1
+	}
+	return 0.9 + 0.2*s.random()
+}
 
 // watch is what the schedule knows of a service.
 type watch struct {
@@ -50,6 +55,8 @@ type watch struct {
 	tasksDue time.Time
 	// changed is when something of its tasks last changed, or was first seen.
 	changed time.Time
+	// reads counts its good readings, and changes how often something differed of which it is built.
+	reads, changes int
 	// factor varies its intervals.
 	factor float64
 	// fails counts faults in a row, and notBefore is when it is asked for again.
@@ -71,6 +78,8 @@ func (w *watch) describeDue(now time.Time, d *describedService, every Intervals)
 		return false
 	case d == nil:
 		return true
+	case !w.read: // of the own service the count is of interest
+		return now.Sub(d.at) >= w.stretched(max(listAge, every.Services))
 	case w.moving(now), d.service.hasTaskSets():
 		return now.Sub(d.at) >= w.stretched(every.Moving)
 	default:
@@ -79,13 +88,17 @@ func (w *watch) describeDue(now time.Time, d *describedService, every Intervals)
 }
 
 // listDue tells whether the tasks of a service that was described are to be listed: when the description shows that something
-// moved, again and again for a while after that, and else seldom.
-func (w *watch) listDue(now time.Time, d *describedService, every Intervals) bool {
+// moved, again and again for a while after that, both where the account affords it, and else seldom.
+func (w *watch) listDue(now time.Time, d *describedService, every Intervals, afforded bool) bool {
 	since := now.Sub(w.listed)
 	switch {
 	case now.Before(w.notBefore):
 		return false
-	case w.listed.IsZero(), d.service.Version != w.version, since >= w.stretched(every.Lists):
+	case w.listed.IsZero(), since >= w.stretched(every.Lists):
+		return true
+	case !afforded:
+		return false
+	case d.service.Version != w.version:
 		return true
 	case w.moving(now):
 		return since >= max(w.stretched(every.Moving), w.listed.Sub(w.changed))
@@ -94,8 +107,23 @@ func (w *watch) listDue(now time.Time, d *describedService, every Intervals) boo
 	}
 }
 
-// failed puts the next try off.
-func (w *watch) failed(now time.Time) {
-	w.notBefore = now.Add(w.stretched(min(maxBackoff, backoff<<min(w.fails, 10))))
+// failed puts the next try off. What failed together is due together again, as it shares calls.
+func (w *watch) failed(now time.Time, factor float64) {
+	w.notBefore = now.Add(time.Duration(factor * float64(min(maxBackoff, backoff<<min(w.fails, 10)))))
 	w.fails++
+}
+
+// follows is what following changes costs.
+type follows struct {
+	// calls were made at the time of, by lists that followed a change or were the first.
+	calls float64
+	at    time.Time
+	// factor varies the pause after them.
+	factor float64
+}
+
+// affords tells whether more changes may be followed: many sidecars see the same change, and each has but its share of what the
+// account can spare.
+func (f *follows) affords(now time.Time, every Intervals) bool {
+	return every.Follow == 0 || now.Sub(f.at) >= time.Duration(f.factor*float64(after(f.calls, every.Follow)))
 }

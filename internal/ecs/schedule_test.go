@@ -246,6 +246,23 @@ func TestNothingIsReadOfWhatIsNotDue(t *testing.T) {
 	})
 }
 
+func TestAServiceWithTwoPortsIsReadForBothInWhateverGroups(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeAWS()
+		f.add("c1", "a", bridgeTask("a1", 1))
+		inv := NewInventory(f, steady(1))
+		one, other := refTo("c1", "a"), refTo("c1", "a")
+		other.Port = 8081
+		for range 100 {
+			a, b := inv.Read(t.Context(), []mesh.ServiceRef{one})[0], inv.Read(t.Context(), []mesh.ServiceRef{other})[0]
+			if a.NotAsked != b.NotAsked {
+				t.Fatalf("one was read: %v, the other: %v", !a.NotAsked, !b.NotAsked)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+	})
+}
+
 // sidecars gives each task a nightjar.
 func sidecars(t Task) Task {
 	t.Containers = append(slices.Clone(t.Containers), Container{Name: "nightjar", LastStatus: "RUNNING"})
