@@ -11,6 +11,7 @@ import (
 	"github.com/groboclown/nightjar-mesh/internal/config"
 	"github.com/groboclown/nightjar-mesh/internal/ecs"
 	"github.com/groboclown/nightjar-mesh/internal/mesh"
+	"github.com/groboclown/nightjar-mesh/internal/taskmeta"
 )
 
 // patience bounds all checks together.
@@ -68,7 +69,7 @@ func (c *Check) Run(ctx context.Context) Report {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	near := c.lookAround(ctx) // first, so that AWS can't use up the time for it
-	findings := append(c.settings(), judgeMetadata(c.Metadata))
+	findings := append(c.settings(), judgeMetadata(c.Metadata, c.Mistakes))
 	if c.Settings != nil {
 		findings = append(findings, c.world(ctx)...)
 	}
@@ -84,6 +85,9 @@ func (c *Check) Run(ctx context.Context) Report {
 func (c *Check) settings() []Finding {
 	var findings []Finding
 	for _, m := range c.Mistakes {
+		if m.Variable == taskmeta.URIVariable { // judgeMetadata tells it
+			continue
+		}
 		f := Finding{Check: "setting", Subject: m.Variable, Result: Fail, Found: fmt.Sprintf("it is %q", m.Value), Do: m.Problem}
 		if m.Value == "" {
 			f.Found = "it isn't set"

@@ -20,12 +20,18 @@ type Metadata struct {
 	Err  error
 }
 
-// judgeMetadata says what the task metadata endpoint told, and what follows where it didn't.
-func judgeMetadata(m Metadata) Finding {
+// judgeMetadata says what the task metadata endpoint told, and what follows where it didn't: settings that are missing are among
+// the mistakes.
+func judgeMetadata(m Metadata, mistakes []config.Mistake) Finding {
 	f := Finding{Check: "metadata", Subject: taskmeta.URIVariable}
 	const without = "the network mode is taken to be awsvpc, the own ECS cluster and service are those of CLUSTER and CURRENT_SERVICE_ARN, " +
 		"and ingress goes to all tasks of the own service"
+	needed := slices.IndexFunc(mistakes, func(m config.Mistake) bool { return m.Variable == taskmeta.URIVariable })
 	switch {
+	case needed >= 0:
+		f.Result = Fail
+		found, do, _ := strings.Cut(mistakes[needed].Problem, "; mend that, or ")
+		f.Found, f.Do = found, fmt.Sprintf("see that %s is what ECS set, and that HTTP to it isn't blocked; or %s", taskmeta.URIVariable, do)
 	case !m.Given:
 		f.Result, f.Found = Note, "there is no task metadata endpoint, so "+without
 		f.Do = "run this in the container of nightjar to check what it sees there"

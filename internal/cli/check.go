@@ -50,7 +50,7 @@ func checkCommand() command {
 func runCheck(ctx context.Context, c *call) error {
 	progress := newProgressLine(c.stderr)
 	progress.show("reading the settings")
-	todo, wrong := c.toCheck(ctx)
+	todo, wrong := c.toCheck(ctx, progress)
 	todo.Progress = progress.show
 	report := todo.Run(ctx)
 	progress.clear()
@@ -75,8 +75,8 @@ func runCheck(ctx context.Context, c *call) error {
 }
 
 // toCheck reads the settings, and as much of them as can be where some are wrong.
-func (c *call) toCheck(ctx context.Context) (todo *check.Check, wrong bool) {
-	in, faults := c.input(ctx, config.ToServe)
+func (c *call) toCheck(ctx context.Context, progress *progressLine) (todo *check.Check, wrong bool) {
+	in, faults := c.input(ctx, config.ToServe, checkPatience, func() { progress.show("waiting for the task metadata endpoint") })
 	todo = &check.Check{Metadata: check.Metadata{Given: faults.metadataGiven, Task: in.Task, Err: faults.metadata}}
 	if faults.profile != nil {
 		todo.Warnings = append(todo.Warnings, faults.profile.Error())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"time"
 
 	"github.com/groboclown/nightjar-mesh/internal/awsapi"
 	"github.com/groboclown/nightjar-mesh/internal/config"
@@ -13,7 +14,10 @@ import (
 // settings reads the settings of a command, with what the task metadata endpoint tells where there is one. An endpoint
 // that doesn't answer is a warning: everything it tells can be set.
 func (c *call) settings(ctx context.Context, purpose config.Purpose) (*config.Config, error) {
-	in, faults := c.input(ctx, purpose)
+	in, faults := c.input(ctx, purpose, startPatience, func() {
+		early := &config.Config{LogJSON: c.env["NIGHTJAR_LOG_FORMAT"] == "json"}
+		logger(early, c.stderr).Warn("the task metadata endpoint doesn't answer yet, and is tried again for some seconds", "variable", taskmeta.URIVariable)
+	})
 	settings, err := config.Load(in)
 	if err != nil {
 		return nil, usageError{err}
@@ -40,12 +44,17 @@ func (f inputFaults) warnings() []string {
 	return all
 }
 
-// input gathers what the settings are made of.
-func (c *call) input(ctx context.Context, purpose config.Purpose) (config.Input, inputFaults) {
+// startPatience is how long a command that starts waits for the task metadata endpoint, and checkPatience how long check does.
+const startPatience, checkPatience = 5 * time.Second, 2 * time.Second
+
+// input gathers what the settings are made of. The task metadata endpoint is tried for a while; late is told where it takes
+// more than a second.
+func (c *call) input(ctx context.Context, purpose config.Purpose, patience time.Duration, late func()) (config.Input, inputFaults) {
 	in, faults := config.Input{Purpose: purpose, Env: c.env}, inputFaults{}
 	if uri := c.env[taskmeta.URIVariable]; uri != "" && purpose != config.ToAsk { // a health check has no time for it
 		faults.metadataGiven = true
-		in.Task, faults.metadata = taskmeta.Fetch(ctx, uri)
+		in.Task, faults.metadata = taskmeta.Await(ctx, uri, patience, late)
+		in.TaskErr = faults.metadata
 	}
 	if purpose == config.ToServe && c.env["AWS_REGION"] == "" {
 		in.ProfileRegion, faults.profile = awsapi.ProfileRegion(ctx)

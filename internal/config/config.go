@@ -202,8 +202,9 @@ type Input struct {
 	Purpose Purpose
 	// Env is the environment by name. It is not changed.
 	Env map[string]string
-	// Task is what the task metadata endpoint tells; nil without one.
-	Task *taskmeta.Task
+	// Task is what the task metadata endpoint tells; nil without one, and where it fails, with TaskErr.
+	Task    *taskmeta.Task
+	TaskErr error
 	// ProfileRegion is the Region of the AWS profile, "" where there is none.
 	ProfileRegion string
 }

@@ -131,8 +131,8 @@ func (l *loader) clusterOf(x string, arn ServiceARN, known bool) string {
 	case own.region != "":
 		l.arns = append(l.arns, placed{"CLUSTER", own.region, own.account})
 	case own.name == "" && !l.wrong["CLUSTER"]:
-		l.mistake(variable, fmt.Sprintf(
-			"needed, or CLUSTER: SERVICE_ARN_%s is without an ECS cluster, and no task metadata endpoint tells it", x))
+		l.missing(variable, fmt.Sprintf(
+			"needed, or CLUSTER: SERVICE_ARN_%s is without an ECS cluster, and no task metadata endpoint tells it", x), "CLUSTER")
 	}
 	return l.ownCluster.name
 }

@@ -10,6 +10,9 @@ import (
 // maxHops bounds INGRESS_TRUSTED_HOPS.
 const maxHops = 100
 
+// byService are the settings of ingress that needs no task metadata endpoint.
+const byService = "CURRENT_SERVICE_ARN and INGRESS_SCOPE=service"
+
 // scope reads where ingress goes and what belongs to all of it.
 func (l *loader) scope() {
 	c := l.config
@@ -23,16 +26,18 @@ func (l *loader) scope() {
 	case given != "" && given != ScopeTask && given != ScopeService:
 		l.mistake(variable, "want task or service")
 	case given == ScopeTask && l.Task == nil:
-		l.mistake(variable, fmt.Sprintf("the containers of the own task are known from the task metadata endpoint alone (%s), and it "+
-			"doesn't tell them; set service, or unset this one", taskmeta.URIVariable))
+		l.missing(variable, fmt.Sprintf("the containers of the own task are known from the task metadata endpoint alone (%s), and it "+
+			"doesn't tell them; set service, or unset this one", taskmeta.URIVariable), byService)
 	case given != "":
 		c.Scope = given
 	case l.Task != nil:
 		c.Scope = ScopeTask
 	default:
 		c.Scope = ScopeService
-		l.warn("no task metadata endpoint tells the containers of the own task: ingress goes to all tasks of the own service; " +
-			"INGRESS_SCOPE=service says that this is meant")
+		if l.TaskErr == nil || l.value("CURRENT_SERVICE_ARN") != "" { // else it is a mistake
+			l.warn("no task metadata endpoint tells the containers of the own task: ingress goes to all tasks of the own service; " +
+				"INGRESS_SCOPE=service says that this is meant")
+		}
 	}
 	l.ownService()
 }
@@ -61,10 +66,10 @@ func (l *loader) ownService() {
 		l.arns = append(l.arns, placed{"CLUSTER", own.region, own.account})
 	}
 	if c.OwnService == "" {
-		l.mistake(variable, "needed: ingress goes to all tasks of the own service, and no task metadata endpoint tells which that is")
+		l.missing(variable, "needed: ingress goes to all tasks of the own service, and no task metadata endpoint tells which that is", byService)
 	}
 	if c.OwnCluster == "" && !l.wrong["CLUSTER"] && !l.wrong[variable] {
-		l.mistake("CLUSTER", "needed: CURRENT_SERVICE_ARN is without an ECS cluster, and no task metadata endpoint tells it")
+		l.missing("CLUSTER", "needed: CURRENT_SERVICE_ARN is without an ECS cluster, and no task metadata endpoint tells it", "CLUSTER")
 	}
 }
 

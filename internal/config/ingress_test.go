@@ -1,6 +1,8 @@
 package config
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -162,5 +164,30 @@ func TestWhatIngressMayNotHaveMeantIsAWarning(t *testing.T) {
 		if warned := strings.Join(c.Warnings, "\n"); !strings.Contains(warned, want) || len(c.Warnings) != 1 {
 			t.Errorf("%s: %s", change, warned)
 		}
+	}
+}
+
+func TestAnEndpointThatFailsIsTheMistakeWhereSettingsAreMissingBecauseOfIt(t *testing.T) {
+	const uri = "ECS_CONTAINER_METADATA_URI_V4"
+	failed := fmt.Errorf("reading the task metadata endpoint (%s): %w", uri, errors.New("it answers 500 Internal Server Error"))
+	const start = uri + `="http://169.254.170.2/v4/x": it answers 500 Internal Server Error: without it the own task is not known; mend that, or set `
+	for change, want := range map[string]string{
+		"AWS_REGION=eu-west-1 CLUSTER=shop":                  start + "CURRENT_SERVICE_ARN and INGRESS_SCOPE=service",
+		"CLUSTER=shop":                                       start + "CURRENT_SERVICE_ARN and INGRESS_SCOPE=service, and AWS_REGION",
+		"AWS_REGION=eu-west-1 INGRESS_SCOPE=task":            start + "CURRENT_SERVICE_ARN and INGRESS_SCOPE=service",
+		"AWS_REGION=eu-west-1 CURRENT_SERVICE_ARN=web":       start + "CLUSTER",
+		"AWS_REGION=eu-west-1 CLUSTER=shop SERVICE_ARN_1=s1": start + "CURRENT_SERVICE_ARN and INGRESS_SCOPE=service",
+	} {
+		env := inward(append(strings.Fields(change), uri+"=http://169.254.170.2/v4/x", "EGRESS_LISTEN_PORT=8080", "SERVICE_PATH_1=/s1")...)
+		if diff := cmp.Diff([]string{want}, mistakesOf(t, Input{Env: env, TaskErr: failed})); diff != "" {
+			t.Errorf("%s: %s", change, diff)
+		}
+	}
+	env := good("SERVICE_ARN_1=s1", "CLUSTER=")
+	if diff := cmp.Diff(1, len(mistakesOf(t, Input{Env: env, TaskErr: failed}))); diff != "" {
+		t.Error(diff)
+	}
+	if c, err := Load(Input{Env: good(), TaskErr: failed}); err != nil || len(c.Warnings) != 0 {
+		t.Errorf("where nothing is missing: %v %v", c, err)
 	}
 }

@@ -1,10 +1,15 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/groboclown/nightjar-mesh/internal/taskmeta"
 )
 
 // maxValue bounds a value, in bytes.
@@ -20,6 +25,8 @@ type loader struct {
 	table map[string]Setting
 	// ownCluster is the own ECS cluster, from CLUSTER or the own task.
 	ownCluster clusterRef
+	// untold are the settings that are needed because the task metadata endpoint fails.
+	untold []string
 	// arns are what ARNs say of Region and account, in the order of their variables.
 	arns []placed
 }
@@ -48,6 +55,7 @@ func Load(in Input) (*Config, error) {
 	if in.Purpose != ToAsk {
 		l.region()
 	}
+	l.failedTask()
 	if len(l.mistakes.List) > 0 {
 		l.mistakes.Warnings = l.config.Warnings
 		return nil, l.mistakes
@@ -62,6 +70,31 @@ func (l *loader) mistake(variable, problem string) {
 	}
 	l.wrong[variable] = true
 	l.mistakes.List = append(l.mistakes.List, Mistake{Variable: printable(variable), Value: cut(l.Env[variable]), Problem: problem})
+}
+
+// missing notes that a setting is needed as the own task isn't known. Where that is because its endpoint fails, this is the
+// mistake, and instead is what may be set in its place.
+func (l *loader) missing(variable, problem, instead string) {
+	if l.TaskErr == nil {
+		l.mistake(variable, problem)
+		return
+	}
+	l.wrong[variable] = true
+	if !slices.Contains(l.untold, instead) {
+		l.untold = append(l.untold, instead)
+	}
+}
+
+// failedTask notes that the task metadata endpoint fails, where settings are missing because of it.
+func (l *loader) failedTask() {
+	if len(l.untold) == 0 {
+		return
+	}
+	cause := l.TaskErr
+	if inner := errors.Unwrap(cause); inner != nil { // the outer one names the variable, as the mistake does
+		cause = inner
+	}
+	l.mistake(taskmeta.URIVariable, fmt.Sprintf("%v: without it the own task is not known; mend that, or set %s", cause, strings.Join(l.untold, ", and ")))
 }
 
 func (l *loader) warn(format string, args ...any) {

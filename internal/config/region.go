@@ -51,7 +51,7 @@ func (l *loader) regionOfServices() {
 		l.config.Region = arn.region
 	}
 	if len(l.arns) == 0 && !l.brokenARN() {
-		l.mistake("AWS_REGION", "needed: neither AWS_DEFAULT_REGION, a profile, the own task nor a service ARN tells the Region")
+		l.missing("AWS_REGION", "needed: neither AWS_DEFAULT_REGION, a profile, the own task nor a service ARN tells the Region", "AWS_REGION")
 	}
 }
 

@@ -27,7 +27,13 @@ const (
 	tryTimeout = 2 * time.Second
 	tries      = 3
 	tryPause   = 100 * time.Millisecond
+	// awaitPause is the pause of Await after three tries in vain, and awaitSilence after how long it says that it waits.
+	awaitPause   = 250 * time.Millisecond
+	awaitSilence = time.Second
 )
+
+// errURL is the error of what is no endpoint at all.
+var errURL = errors.New("want the http URL that ECS sets; don't set it yourself")
 
 // Task is what the endpoint tells of the own task.
 type Task struct {
@@ -85,7 +91,7 @@ type Port struct {
 func Fetch(ctx context.Context, uri string) (*Task, error) {
 	base, err := url.Parse(uri)
 	if err != nil || base.Scheme != "http" || base.Host == "" {
-		return nil, fmt.Errorf("%s is %.120q: want the http URL that ECS sets; don't set it yourself", URIVariable, uri)
+		return nil, fmt.Errorf("%s is %.120q: %w", URIVariable, uri, errURL)
 	}
 	transport := &http.Transport{MaxResponseHeaderBytes: maxHeader} // without HTTP_PROXY: a proxy can't reach the own task's endpoint
 	defer transport.CloseIdleConnections()
@@ -97,6 +103,35 @@ func Fetch(ctx context.Context, uri string) (*Task, error) {
 		return nil, fmt.Errorf("reading the task metadata endpoint (%s): %w", URIVariable, err)
 	}
 	return t, nil
+}
+
+// Await is Fetch again and again for a while, for a start at which the endpoint may not answer yet. Late is told once, after
+// the first second.
+func Await(ctx context.Context, uri string, patience time.Duration, late func()) (*Task, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	told := make(chan struct{})
+	timer := time.AfterFunc(awaitSilence, func() { late(); close(told) })
+	defer func() {
+		if !timer.Stop() {
+			<-told
+		}
+	}()
+	var last error
+	for {
+		task, err := Fetch(ctx, uri)
+		if err == nil || errors.Is(err, errURL) {
+			return task, err
+		}
+		if last == nil || ctx.Err() == nil { // else it says no more than that the time is over
+			last = err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, last
+		case <-time.After(awaitPause):
+		}
+	}
 }
 
 func fetch(ctx context.Context, client *http.Client, uri string) (*Task, error) {

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -181,6 +182,45 @@ func TestFetchEndsWithItsContext(t *testing.T) {
 	begin := time.Now()
 	if _, err := Fetch(ctx, s.URL); err == nil || time.Since(begin) > tryTimeout/2 {
 		t.Fatalf("after %s: %v", time.Since(begin), err)
+	}
+}
+
+func TestAnEndpointIsAwaited(t *testing.T) {
+	var late, asked atomic.Int32
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		switch {
+		case late.Load() == 0:
+			http.Error(w, "later", http.StatusInternalServerError)
+		case r.URL.Path == "/task":
+			_, _ = w.Write(answer(t, "task.json", ""))
+		default:
+			_, _ = w.Write(answer(t, "container.json", "host"))
+		}
+	}))
+	defer s.Close()
+	task, err := Await(t.Context(), s.URL, time.Minute, func() { late.Add(1) })
+	if err != nil || task.ServiceName != "web" || late.Load() != 1 {
+		t.Fatalf("%+v %v, told %d times", task, err, late.Load())
+	}
+	late.Store(0)
+	begin := time.Now()
+	_, err = Await(t.Context(), s.URL, 300*time.Millisecond, func() { t.Error("that was less than a second") })
+	if err == nil || !strings.Contains(err.Error(), "it answers 500") || time.Since(begin) > 10*time.Second {
+		t.Errorf("in vain: %v", err)
+	}
+	asked.Store(0)
+	if _, err := Await(t.Context(), "ftp://x", time.Minute, func() {}); err == nil || !strings.Contains(err.Error(), "want the http URL") || asked.Load() != 0 {
+		t.Errorf("no endpoint at all: %v", err)
+	}
+}
+
+func TestAnEndpointThatHangsIsAwaitedInBoundedTime(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	defer s.Close()
+	begin := time.Now()
+	if _, err := Await(t.Context(), s.URL, 100*time.Millisecond, func() {}); err == nil || !strings.Contains(err.Error(), URIVariable) || time.Since(begin) > tryTimeout {
+		t.Errorf("after %s: %v", time.Since(begin), err)
 	}
 }
 
