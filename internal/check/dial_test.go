@@ -74,8 +74,9 @@ func TestTargetsThatCantBeReachedAreTold(t *testing.T) {
 	}{
 		"all listen": {[]error{nil, nil}, true, true, OK, "2 tasks", ok},
 		"all refuse": {
-			[]error{syscall.ECONNREFUSED, syscall.ECONNREFUSED}, true, false, Fail,
-			"2 of 2 targets refuse the connection (10.0.1.1:6002, 10.0.1.2:6002)", "nothing listens there: is SERVICE_PORT_1 right, and is the app up?",
+			outcomes: []error{syscall.ECONNREFUSED, syscall.ECONNREFUSED}, portSet: true, result: Fail,
+			found: "2 of 2 targets refuse the connection (10.0.1.1:6002, 10.0.1.2:6002)",
+			do:    "nothing listens there: is SERVICE_PORT_1 right, and is the app up?",
 		},
 		"the port isn't set": {
 			[]error{syscall.ECONNREFUSED}, false, true, Fail, "1 of 1 target refuses the connection (10.0.1.1:6002)",

@@ -56,7 +56,8 @@ func places(s *config.Config) []place {
 	add("NIGHTJAR_ENVOY_STATS_LISTEN", "Envoy's metrics", s.Stats, Note, "whoever reaches it reads Envoy's metrics")
 	return append(all,
 		place{
-			variable: "NIGHTJAR_XDS_LISTEN", what: "xDS", at: s.XDS, open: Warning, why: "whoever reaches it reads all routes and endpoints, as Envoy does",
+			variable: "NIGHTJAR_XDS_LISTEN", what: "xDS", at: s.XDS, open: Warning,
+			why:    "whoever reaches it reads all routes and endpoints, as Envoy does",
 			closed: "Envoy's container can't reach it", remedy: "use unix:/shared/xds.sock",
 		},
 		place{

@@ -16,7 +16,8 @@ import (
 func (c *call) settings(ctx context.Context, purpose config.Purpose) (*config.Config, error) {
 	in, faults := c.input(ctx, purpose, startPatience, func() {
 		early := &config.Config{LogJSON: c.env["NIGHTJAR_LOG_FORMAT"] == "json"}
-		logger(early, c.stderr).Warn("the task metadata endpoint doesn't answer yet, and is tried again for some seconds", "variable", taskmeta.URIVariable)
+		const waits = "the task metadata endpoint doesn't answer yet, and is tried again for some seconds"
+		logger(early, c.stderr).Warn(waits, "variable", taskmeta.URIVariable)
 	})
 	settings, err := config.Load(in)
 	if err != nil {

@@ -94,7 +94,8 @@ func (l *loader) failedTask() {
 	if inner := errors.Unwrap(cause); inner != nil { // the outer one names the variable, as the mistake does
 		cause = inner
 	}
-	l.mistake(taskmeta.URIVariable, fmt.Sprintf("%v: without it the own task is not known; mend that, or set %s", cause, strings.Join(l.untold, ", and ")))
+	l.mistake(taskmeta.URIVariable, fmt.Sprintf("%v: without it the own task is not known; mend that, or set %s",
+		cause, strings.Join(l.untold, ", and ")))
 }
 
 func (l *loader) warn(format string, args ...any) {
