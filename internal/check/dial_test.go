@@ -79,25 +79,30 @@ func TestTargetsThatCantBeReachedAreTold(t *testing.T) {
 			do:    "nothing listens there: is SERVICE_PORT_1 right, and is the app up?",
 		},
 		"the port isn't set": {
-			[]error{syscall.ECONNREFUSED}, false, true, Fail, "1 of 1 target refuses the connection (10.0.1.1:6002)",
-			"nothing listens there: does the app listen on the container port 6002, on more than its loopback?",
+			outcomes: []error{syscall.ECONNREFUSED}, inTask: true, result: Fail,
+			found: "1 of 1 target refuses the connection (10.0.1.1:6002)",
+			do:    "nothing listens there: does the app listen on the container port 6002, on more than its loopback?",
 		},
 		"one refuses": {
-			[]error{nil, syscall.ECONNREFUSED}, true, true, Warning, "2 tasks; 1 of 2 targets refuses the connection (10.0.1.2:6002)",
-			"nothing listens there: is SERVICE_PORT_1 right, and is the app up?",
+			outcomes: []error{nil, syscall.ECONNREFUSED}, portSet: true, inTask: true, result: Warning,
+			found: "2 tasks; 1 of 2 targets refuses the connection (10.0.1.2:6002)",
+			do:    "nothing listens there: is SERVICE_PORT_1 right, and is the app up?",
 		},
 		"silence": {
-			[]error{context.DeadlineExceeded}, true, true, Fail, "1 of 1 target doesn't answer within 1 s (10.0.1.1:6002)",
-			"does the security group of that service, or of its instances, let this task in?",
+			outcomes: []error{context.DeadlineExceeded}, portSet: true, inTask: true, result: Fail,
+			found: "1 of 1 target doesn't answer within 1 s (10.0.1.1:6002)",
+			do:    "does the security group of that service, or of its instances, let this task in?",
 		},
 		"silence outside of a task": {
-			[]error{context.DeadlineExceeded}, true, false, Warning, "1 of 1 target doesn't answer within 1 s (10.0.1.1:6002)",
-			"does the security group of that service, or of its instances, let this task in? Run this in the container of nightjar: " +
+			outcomes: []error{context.DeadlineExceeded}, portSet: true, result: Warning,
+			found: "1 of 1 target doesn't answer within 1 s (10.0.1.1:6002)",
+			do: "does the security group of that service, or of its instances, let this task in? Run this in the container of nightjar: " +
 				"from elsewhere there may be no way",
 		},
 		"no route": {
-			[]error{syscall.EHOSTUNREACH}, true, true, Fail, "1 of 1 target can't be reached: no route to host (10.0.1.1:6002)",
-			"look at the routes and security groups between this task and that service",
+			outcomes: []error{syscall.EHOSTUNREACH}, portSet: true, inTask: true, result: Fail,
+			found: "1 of 1 target can't be reached: no route to host (10.0.1.1:6002)",
+			do:    "look at the routes and security groups between this task and that service",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
