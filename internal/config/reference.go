@@ -15,7 +15,10 @@ func Reference() string {
 	referenceTable(&b, beyond())
 	b.WriteString("\n### Defaults by the own network mode\n\n" +
 		"The metadata endpoint's `Networks[].NetworkMode` tells the mode (`awsvpc`; `host`; anything else is bridge); without the " +
-		"endpoint it is as in awsvpc.\n\n" +
+		"endpoint it is as in awsvpc.\n" +
+		"Where ECS has set `ECS_CONTAINER_METADATA_URI_V4` and the endpoint fails, it is tried again for 5 s at the start (by `check` for 2 s, " +
+		"by `ready` never).\nAfter that its own error is the mistake where settings are missing because of it, and names those that can be set " +
+		"instead;\nelse it is a warning, and all is as without the endpoint.\n\n" +
 		"| | awsvpc | host | bridge | |\n| --- | --- | --- | --- | --- |\n")
 	for _, d := range ModeDefaults() {
 		note := d.Note
