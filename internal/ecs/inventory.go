@@ -121,6 +121,7 @@ func (inv *Inventory) Read(ctx context.Context, refs []mesh.ServiceRef) []mesh.R
 	r.waitForStart(ctx)
 	r.listTasks(ctx, r.dueLists())
 	r.describeTasks(ctx)
+	r.confirmStopped(ctx)
 	r.findInstances(ctx)
 	r.settle()
 	readings := r.build(refs)

@@ -87,7 +87,7 @@ func (r *round) listTasks(ctx context.Context, due []serviceKey) {
 		defer r.mu.Unlock()
 		r.list(key, arns)
 	})
-	r.confirm(ctx, due)
+	r.confirmEmpty(ctx, due)
 }
 
 // list takes a list for whole.
@@ -224,21 +224,36 @@ func (r *round) unsettled(cluster string) {
 	}
 }
 
-// confirm describes services whose list is empty: it is believed only where the service has no running task either, or is
-// gone.
-func (r *round) confirm(ctx context.Context, listed []serviceKey) {
-	var doubtful, again []serviceKey
-	for _, key := range listed {
-		if r.errs[key] != nil || len(r.lists[key]) > 0 {
-			continue
-		}
-		doubtful = append(doubtful, key)
-		if r.services[key].at.Before(r.now) {
-			again = append(again, key)
+// confirmEmpty doubts the empty ones of lists that were just taken.
+func (r *round) confirmEmpty(ctx context.Context, listed []serviceKey) {
+	r.confirm(ctx, slices.DeleteFunc(slices.Clone(listed), func(key serviceKey) bool {
+		return r.errs[key] != nil || len(r.lists[key]) > 0
+	}))
+}
+
+// confirmStopped doubts lists of this round that lack tasks which ran, and have none that does: they may be of long ago.
+func (r *round) confirmStopped(ctx context.Context) {
+	var doubtful []serviceKey
+	for key, before := range r.before {
+		if r.errs[key] == nil && len(r.lists[key]) > 0 && !r.anyRuns(r.lists[key]) && r.anyRuns(before) {
+			doubtful = append(doubtful, key)
 		}
 	}
-	slices.SortFunc(again, compareKeys)
-	r.describeServices(ctx, again)
+	r.confirm(ctx, doubtful)
+}
+
+// anyRuns tells whether any of these tasks was RUNNING when it was last described.
+func (r *round) anyRuns(arns []string) bool {
+	return slices.ContainsFunc(arns, func(arn string) bool { return r.tasks[arn] != nil && lives(r.tasks[arn].task) == "" })
+}
+
+// confirm describes services whose list shows no running task: it is believed only where the service has none either, or is
+// gone. Else all is as before, and it is listed before anything else is believed.
+func (r *round) confirm(ctx context.Context, doubtful []serviceKey) {
+	slices.SortFunc(doubtful, compareKeys)
+	r.describeServices(ctx, slices.DeleteFunc(slices.Clone(doubtful), func(key serviceKey) bool {
+		return !r.services[key].at.Before(r.now)
+	}))
 	for _, key := range doubtful {
 		if d := r.services[key]; r.errs[key] == nil && d.active() && d.service.RunningCount > 0 {
 			r.lists[key], r.watches[key].version = r.before[key], "doubted" // so that it is listed before it is believed

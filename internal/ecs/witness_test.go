@@ -84,3 +84,32 @@ func TestAnEmptyListBesideRunningTasksIsForgotten(t *testing.T) {
 		}
 	})
 }
+
+func TestAListOfLongAgoTakesAwayNothingThatRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeAWS()
+		f.add("c1", "a", bridgeTask("new", 1))
+		inv := NewInventory(f, steady(1))
+		paced(t, inv, time.Minute, refTo("c1", "a"))
+		old := bridgeTask("old", 2)
+		old.Group, old.DesiredStatus = "service:a", "STOPPED"
+		f.change(func() { f.tasks[old.ARN], f.lists["c1/a"] = old, []string{old.ARN} })
+		for range 1200 {
+			r := inv.Read(t.Context(), []mesh.ServiceRef{refTo("c1", "a")})[0]
+			if !r.NotAsked && r.Err == nil && len(r.Service.Endpoints) != 1 {
+				t.Fatalf("one of one running task: %+v", r.Service)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+
+		// And where none runs it is believed.
+		f.change(func() {
+			s := f.services["c1/a"]
+			s.RunningCount = 0
+			f.services["c1/a"] = s
+		})
+		if n := witnesses(t, inv, time.Minute, refTo("c1", "a")); n < 2 {
+			t.Errorf("seen %d times", n)
+		}
+	})
+}
