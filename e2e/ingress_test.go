@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -163,6 +164,39 @@ func TestAnAppThatWaitsForNightjarStarts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAWrongContainerPortIsTold has an app that listens beside the port that is set, and then there.
+func TestAWrongContainerPortIsTold(t *testing.T) {
+	t.Parallel()
+	ports := freePorts(t, 2)
+	r := inOwnTask(t, ownWorld("awsvpc", fmt.Sprintf("{name: web, ports: [%s]}", ports[0])), containersOf("/", "web", ports[1])...)
+	r.startNightjar()
+	r.startEnvoy()
+	name := "own-task/web:" + ports[1]
+	r.eventually("the port is known to be closed", func() bool {
+		endpoints := r.service(name).Endpoints
+		return len(endpoints) == 1 && endpoints[0].Health == "closed"
+	})
+	r.waitStatus("/.nightjar/health", http.StatusServiceUnavailable)
+	r.waitStatus("/", http.StatusServiceUnavailable)
+	const ask = "Is CONTAINER_PORT_1 right, and is the app up?"
+	at := "Nothing listens at 127.0.0.1:" + ports[1]
+	r.eventually("the status and the page tell so", func() bool {
+		status := r.run("status")
+		return contains(status, at+": ") && contains(status, ask) && contains(r.admin("/"), ask)
+	})
+	if metrics := r.admin("/metrics"); !contains(metrics, fmt.Sprintf(`nightjar_endpoints{service=%q,state="closed"} 1`, name)) {
+		t.Errorf("the metrics lack it:\n%s", metrics)
+	}
+	if got := r.run("explain"); !contains(got, "nothing listens at 127.0.0.1:"+ports[1]+": is CONTAINER_PORT_1 right, and is the app up?") {
+		t.Errorf("explain lacks it:\n%s", got)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:"+ports[1]) // the app listens there, too
+	must(t, err)
+	defer l.Close()
+	r.eventually("nothing needs attention", func() bool { return len(r.status().Attention) == 0 })
+	r.waitStatus("/.nightjar/health", http.StatusOK)
 }
 
 func TestTwoInboundPorts(t *testing.T) {

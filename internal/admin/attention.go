@@ -25,6 +25,8 @@ const (
 	ackPatience = 10 * time.Second
 	// outPatience is how long a task may take no traffic; shorter is what a deployment does.
 	outPatience = 5 * time.Minute
+	// upPatience is how long an app may take from its container's start until it listens.
+	upPatience = 10 * time.Second
 	// readPatience is how old a good reading may be where no fault is known, unless the pace is slower.
 	readPatience = time.Minute
 )
@@ -188,8 +190,11 @@ func (f *findings) service(r *Report, s *Service, reached bool) {
 func (f *findings) tasks(r *Report, s *Service, about func(level, kind, what, do string, since time.Time)) {
 	unhealthy := 0
 	for _, e := range s.Endpoints {
-		if e.Health == mesh.Unhealthy.String() {
+		switch e.Health {
+		case mesh.Unhealthy.String():
 			unhealthy++
+		case mesh.Closed.String():
+			closed(r, s, e, about)
 		}
 	}
 	const look = "See the container's health check and its log."
@@ -204,6 +209,21 @@ func (f *findings) tasks(r *Report, s *Service, about func(level, kind, what, do
 			about(levelNote, "excluded", "A task takes no traffic for longer than a deployment needs: "+e.Reason, "", e.Since)
 		}
 	}
+}
+
+// closed says that nothing listens where an own container is to.
+func closed(r *Report, s *Service, e Endpoint, about func(level, kind, what, do string, since time.Time)) {
+	if started := cmp.Or(e.Since, s.ChangedAt); r.Now.Sub(started) < upPatience {
+		about(levelNote, "closed", fmt.Sprintf("Nothing listens at %s yet: the container has only just started.", e.Address), "", s.ChangedAt)
+		return
+	}
+	setting := "its port"
+	if i := slices.IndexFunc(r.Routes, func(route Route) bool { return route.Service == s.Name }); i >= 0 {
+		setting = strings.Replace(r.Routes[i].Origin, "_PATH_", "_PORT_", 1)
+	}
+	about(levelError, "closed",
+		fmt.Sprintf("Nothing listens at %s: its paths answer 503, and so does the health path: a load balancer takes this task out.", e.Address),
+		fmt.Sprintf("Is %s right, and is the app up?", setting), s.ChangedAt)
 }
 
 // nothingServes says why a service has no endpoint.

@@ -68,6 +68,26 @@ func TestACauseThatStrikesManyServicesIsSaidOnceSinceItBegan(t *testing.T) {
 	}
 }
 
+// closedSince has the first service be an own container that began then, and at whose port nothing listens.
+func closedSince(start time.Time) func(*known) {
+	return func(k *known) {
+		s := &k.status.Services[0]
+		s.Own, s.Service.Endpoints[0].Health, s.Service.Endpoints[0].Since = true, mesh.Closed, start
+	}
+}
+
+func TestAClosedPortIsToldWithItsSettingSinceItIs(t *testing.T) {
+	k := well(2)
+	since := time.Now().Add(-time.Minute).UTC()
+	closedSince(time.Now().Add(-time.Hour))(k)
+	k.status.Services[0].ChangedAt, k.status.Proxies[0].Routes[0].Origin = since, "CONTAINER_PATH_1"
+	found := serverOf(k).Report().Attention
+	if len(found) != 1 || !strings.HasPrefix(found[0].What, "Nothing listens at 10.0.0.0:80: its paths answer 503") ||
+		found[0].Do != "Is CONTAINER_PORT_1 right, and is the app up?" || !found[0].Since.Equal(since) {
+		t.Errorf("%+v", found)
+	}
+}
+
 func TestWhatNeedsAttentionFollowsFromWhatItMeans(t *testing.T) {
 	long := time.Now().Add(-10 * time.Minute)
 	first := func(k *known) *mesh.Service { return k.status.Services[0].Service }
@@ -90,7 +110,13 @@ func TestWhatNeedsAttentionFollowsFromWhatItMeans(t *testing.T) {
 			routes[0].Weighted, routes[0].Weight = true, 5
 			routes[1].Path = routes[0].Path
 		}, []string{"warning share_passed_on"}},
-		"all unhealthy":                           {func(k *known) { first(k).Endpoints[0].Health = mesh.Unhealthy }, []string{"error all_unhealthy"}},
+		"all unhealthy":       {func(k *known) { first(k).Endpoints[0].Health = mesh.Unhealthy }, []string{"error all_unhealthy"}},
+		"nothing listens":     {closedSince(long), []string{"error closed"}},
+		"nothing listens yet": {closedSince(time.Now().Add(-2 * time.Second)), []string{"note closed"}},
+		"nothing listens, started nobody knows when": {func(k *known) {
+			closedSince(time.Time{})(k)
+			k.status.Services[0].ChangedAt = long
+		}, []string{"error closed"}},
 		"excluded for long":                       {func(k *known) { first(k).Excluded = []mesh.Excluded{{Task: "a", Reason: "no address", Since: long}} }, []string{"note excluded"}},
 		"an old reading":                          {func(k *known) { k.status.Services[0].ReadAt = long }, []string{"warning old_reading"}},
 		"an old reading, a slow pace":             {func(k *known) { k.status.Services[0].ReadAt, k.pace.Quiet = long, 5*time.Minute }, []string{}},

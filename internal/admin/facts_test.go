@@ -49,6 +49,8 @@ func worldOfStates(now time.Time) *known {
 	failing.Err, failing.FailingSince = errors.New("AWS throttles: Rate exceeded"), ago(13*time.Minute)
 	own := service(mesh.Service{Name: "own-task/app:8080", State: mesh.Active, Endpoints: []mesh.Endpoint{endpoint("127.0.0.1:8080", "31dd", mesh.Healthy, "eu-west-1a")}})
 	own.Own = true
+	closed := service(mesh.Service{Name: "own-task/api:8090", State: mesh.Active, Endpoints: []mesh.Endpoint{endpoint("127.0.0.1:8090", "32ff", mesh.Closed, "eu-west-1a")}})
+	closed.Own = true
 	unread := control.ServiceStatus{Service: &mesh.Service{Name: "c1/new", State: mesh.Unread}}
 	return &known{
 		accepted: true,
@@ -67,7 +69,7 @@ func worldOfStates(now time.Time) *known {
 		status: control.Status{
 			Started: ago(80 * time.Hour), Wait: 100 * time.Millisecond,
 			Services: []control.ServiceStatus{
-				orders, failing, own, unread,
+				orders, failing, own, unread, closed,
 				service(mesh.Service{Name: "c1/gone", State: mesh.Missing, Problem: "the ECS cluster c1 has no service gone: check SERVICE_ARN_5"}),
 				service(mesh.Service{Name: "c1/deleted", State: mesh.Inactive, Problem: "it was deleted; check SERVICE_ARN_6"}),
 				service(mesh.Service{Name: "c1/secret", State: mesh.Denied, Problem: "add ecs:ListTasks to the policy of the task role"}),
@@ -87,6 +89,7 @@ func worldOfStates(now time.Time) *known {
 					{Listener: "egress", Path: "/basket", Service: "c1/basket", Origin: "SERVICE_PATH_2", Policy: mesh.Policy{Timeout: 15 * time.Second, Retries: 7}},
 					{Listener: "egress", Path: "/basket", Service: "c1/orders", Origin: "SERVICE_PATH_3", Policy: mesh.Policy{Timeout: 15 * time.Second, Retries: 7}, Weighted: true, Weight: 2},
 					{Listener: "ingress", Path: "/", Service: "own-task/app:8080", Origin: "CONTAINER_PATH_1", Policy: mesh.Policy{Protocol: mesh.GRPC}},
+					{Listener: "ingress", Path: "/api", Service: "own-task/api:8090", Origin: "CONTAINER_PATH_2"},
 					{Listener: "egress", Path: "/empty", Service: "c1/empty", Origin: "SERVICE_PATH_10"},
 				},
 			}},
@@ -213,7 +216,7 @@ func TestEachFactIsInTheJSONInTheTextAndOnThePage(t *testing.T) {
 		kinds  string // what needs attention
 	}{
 		"every state": {func(*known) {}, "not_ready refused not_acknowledged cannot_read unread missing inactive denied setting nothing_serves " +
-			"all_unhealthy excluded share_passed_on envoy_note"},
+			"all_unhealthy closed excluded share_passed_on envoy_note"},
 		"no Envoy": {func(k *known) { k.nodes, k.status.Services[3].Answered = nil, true }, "no_envoy cannot_read"},
 	}
 	for name, test := range tests {

@@ -87,7 +87,8 @@ func newGauges(s *Server) *gauges {
 		rate:   desc("aws_rate_limit", "Calls a second that may go to an AWS bucket now.", "bucket"),
 		age:    desc("read_age_seconds", "Age of the last good reading of a service.", "service"),
 		endpoints: desc("endpoints",
-			"Endpoints of a service by state: healthy, unknown and unhealthy take traffic, excluded tasks take none.",
+			"Endpoints of a service by state: healthy, unknown and unhealthy take traffic; at closed ones, of own containers, nothing listens; "+
+				"excluded tasks take none.",
 			"service", "state"),
 		streams: desc("xds_streams", "Connected Envoys."),
 		acked:   desc("xds_acked_age_seconds", "Age of the oldest published change that a connected Envoy has not acknowledged; 0 if all are."),
@@ -118,7 +119,7 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 		if !s.ReadAt.IsZero() {
 			gauge(g.age, now.Sub(s.ReadAt).Seconds(), name)
 		}
-		for state, count := range countByHealth(s.Service) {
+		for state, count := range countByHealth(s.Service, s.Own) {
 			gauge(g.endpoints, float64(count), name, state)
 		}
 		gauge(g.endpoints, float64(len(s.Service.Excluded)), name, "excluded")

@@ -314,9 +314,13 @@ func reportService(s control.ServiceStatus, now time.Time) Service {
 	return r
 }
 
-// countByHealth counts endpoints by the word for their health; a service without any has zeros.
-func countByHealth(s *mesh.Service) map[string]int {
+// countByHealth counts endpoints by the word for their health; a service without any has zeros. Only of the own task's
+// containers are ports tried.
+func countByHealth(s *mesh.Service, own bool) map[string]int {
 	counts := map[string]int{mesh.Healthy.String(): 0, mesh.HealthUnknown.String(): 0, mesh.Unhealthy.String(): 0}
+	if own {
+		counts[mesh.Closed.String()] = 0
+	}
 	for _, e := range s.Endpoints {
 		counts[e.Health.String()]++
 	}

@@ -119,7 +119,8 @@ func tone(word string) string {
 		return "good"
 	case levelWarning, mesh.Unread.String(), "pending", "excluded":
 		return "warn"
-	case levelError, mesh.Unhealthy.String(), mesh.Inactive.String(), mesh.Missing.String(), mesh.Denied.String(), "refused", "not ready":
+	case levelError, mesh.Unhealthy.String(), mesh.Closed.String(), mesh.Inactive.String(), mesh.Missing.String(), mesh.Denied.String(),
+		"refused", "not ready":
 		return "bad"
 	default:
 		return ""
@@ -127,7 +128,7 @@ func tone(word string) string {
 }
 
 // tally counts the endpoints of some services by health.
-type tally struct{ Healthy, Unknown, Unhealthy, Excluded int }
+type tally struct{ Healthy, Unknown, Unhealthy, Closed, Excluded int }
 
 func (t *tally) add(s *Service) {
 	for _, e := range s.Endpoints {
@@ -136,6 +137,8 @@ func (t *tally) add(s *Service) {
 			t.Healthy++
 		case mesh.Unhealthy.String():
 			t.Unhealthy++
+		case mesh.Closed.String():
+			t.Closed++
 		default:
 			t.Unknown++
 		}
@@ -152,7 +155,7 @@ func tallyOf(services ...Service) tally {
 }
 
 // Endpoints are all that are counted.
-func (t tally) Endpoints() int { return t.Healthy + t.Unknown + t.Unhealthy }
+func (t tally) Endpoints() int { return t.Healthy + t.Unknown + t.Unhealthy + t.Closed }
 
 // String is such as "3 healthy, 1 unknown", or "none".
 func (t tally) String() string {
@@ -160,7 +163,7 @@ func (t tally) String() string {
 	for _, p := range []struct {
 		n    int
 		word mesh.Health
-	}{{t.Healthy, mesh.Healthy}, {t.Unknown, mesh.HealthUnknown}, {t.Unhealthy, mesh.Unhealthy}} {
+	}{{t.Healthy, mesh.Healthy}, {t.Unknown, mesh.HealthUnknown}, {t.Unhealthy, mesh.Unhealthy}, {t.Closed, mesh.Closed}} {
 		if p.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.word))
 		}

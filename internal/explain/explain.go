@@ -164,6 +164,8 @@ func why(ref mesh.ServiceRef, e mesh.Endpoint) string {
 	switch {
 	case e.Health == mesh.Healthy:
 		return text + " HEALTHY"
+	case e.Health == mesh.Closed:
+		return fmt.Sprintf("%s, and nothing listens at %s: is %s right, and is the app up?", text, e.Addr, cmp.Or(ref.PortVar, "its port"))
 	case e.Health == mesh.Unhealthy && ref.Own:
 		return text + " UNHEALTHY; there is no other"
 	case e.Health == mesh.Unhealthy:

@@ -239,6 +239,7 @@ func TestWhyATaskIsATarget(t *testing.T) {
 		"as all are":                 {false, func(e *mesh.Endpoint) { e.Health = mesh.Unhealthy }, "RUNNING, container web:8080 UNHEALTHY, as all are"},
 		"the port alone decides":     {false, func(e *mesh.Endpoint) { e.Container, e.Health = "", mesh.HealthUnknown }, "RUNNING, container port 8080, no health check or no result yet"},
 		"an own container":           {true, func(e *mesh.Endpoint) { e.Health = mesh.HealthUnknown }, "container web:8080, no health check or no result yet; Envoy checks its port"},
+		"a closed own container":     {true, func(e *mesh.Endpoint) { e.Health = mesh.Closed }, "container web:8080, and nothing listens at 10.0.1.12:1: is CONTAINER_PORT_1 right, and is the app up?"},
 		"an unhealthy own container": {true, func(e *mesh.Endpoint) { e.Health = mesh.Unhealthy }, "container web:8080 UNHEALTHY; there is no other"},
 	}
 	for name, test := range tests {
@@ -247,7 +248,7 @@ func TestWhyATaskIsATarget(t *testing.T) {
 			test.how(&e)
 			r := orders(func(s *mesh.Service) { s.Endpoints = []mesh.Endpoint{e} })
 			if test.own {
-				r.Ref = mesh.ServiceRef{Own: true, Container: "web", ContainerVar: "CONTAINER_NAME_1"}
+				r.Ref = mesh.ServiceRef{Own: true, Container: "web", ContainerVar: "CONTAINER_NAME_1", PortVar: "CONTAINER_PORT_1"}
 				r.Service.Name = r.Ref.Name()
 			}
 			if l := line(t, text(t, world(r)), "task1"); !strings.HasSuffix(l, "11:30 "+test.want) {

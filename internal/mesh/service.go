@@ -70,7 +70,7 @@ func (s State) String() string {
 	return names[s]
 }
 
-// Health is the health of an endpoint as ECS reports it for the routed container.
+// Health is the health of an endpoint as ECS reports it for the routed container, or as its port tells.
 type Health int
 
 // The healths of an endpoint.
@@ -81,6 +81,9 @@ const (
 	Healthy
 	// Unhealthy: the container's health check fails. It serves only where every other endpoint is unhealthy too.
 	Unhealthy
+	// Closed: nothing listens at the port, which nightjar itself tries for containers of the own task. It stays a target: what
+	// Envoy does follows from its own checks.
+	Closed
 )
 
 // String is the health in a word, for people and JSON.
@@ -90,6 +93,8 @@ func (h Health) String() string {
 		return "healthy"
 	case Unhealthy:
 		return "unhealthy"
+	case Closed:
+		return "closed"
 	default:
 		return "unknown"
 	}

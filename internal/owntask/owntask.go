@@ -21,6 +21,8 @@ type Reader struct {
 	// Targets tells the container ports that the target groups of the own service name, where nothing else tells a port;
 	// nil where the own service isn't known.
 	Targets *Targets
+	// Closed tells whether nothing listens at an address; nil to leave ports untried.
+	Closed func(context.Context, netip.AddrPort) bool
 }
 
 // Read reads the containers of refs: one reading each, in the same order. An endpoint that fails is an error for all.
@@ -35,11 +37,13 @@ func (r *Reader) Read(ctx context.Context, refs []mesh.ServiceRef) []mesh.Readin
 		}
 		readings = append(readings, reading)
 	}
+	if err == nil {
+		r.tryPorts(ctx, task, readings)
+	}
 	return readings
 }
 
-// service is a container of the task at its port. One that isn't created yet has no endpoint: whether its port is open is
-// for Envoy's TCP checks to find.
+// service is a container of the task at its port. One that isn't created yet has no endpoint.
 func (r *Reader) service(ctx context.Context, ref mesh.ServiceRef, task *taskmeta.Task) *mesh.Service {
 	s := &mesh.Service{Name: ref.Name(), State: mesh.Active}
 	exclude := func(reason string) *mesh.Service {

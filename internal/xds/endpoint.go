@@ -17,7 +17,8 @@ import (
 //
 // The health of ECS is not passed on: unhealthy tasks are left out of mesh.Service, as Envoy's panic threshold would use
 // them if they were sent as UNHEALTHY. Where Envoy checks ports itself, as for own containers, it is, for the health path to
-// tell the truth: the only endpoint there is serves on, by that threshold.
+// tell the truth: the only endpoint there is serves on, by that threshold. That nightjar finds a port closed is not: Envoy's own
+// check decides.
 func loadAssignment(s *mesh.Service, policy mesh.Policy) (*Resource, error) {
 	zones := map[string][]*endpointv3.LbEndpoint{}
 	for _, e := range s.Endpoints {
