@@ -223,7 +223,11 @@ func (l *Loop) publish() {
 	l.mesh = m
 	l.mu.Unlock()
 	for _, c := range changes {
-		l.Log.Info(c.String())
+		level := slog.LevelInfo
+		if c.Ceased {
+			level = slog.LevelWarn
+		}
+		l.Log.Log(context.Background(), level, c.String())
 		l.Observer.Changed(c.Service)
 	}
 	for _, words := range shares {
@@ -266,7 +270,7 @@ func (l *Loop) report(verdicts []verdict) {
 	for _, v := range verdicts {
 		switch {
 		case v.failed != nil:
-			l.outages.fail(v.service, v.failed, now)
+			l.outages.fail(v.service, v.failed, v.unread, now)
 		case v.recovered:
 			l.outages.recover(v.service, now)
 		case v.doubted:
@@ -274,7 +278,7 @@ func (l *Loop) report(verdicts []verdict) {
 		}
 	}
 	for _, o := range l.outages.begun() {
-		l.Log.Warn("cannot read; what is served stays as it was, and reading goes on", "services", abridge(o.struck), "error", o.err)
+		l.Log.Warn("cannot read; "+o.effect()+"; reading goes on", "services", abridge(o.struck), "error", o.err)
 	}
 	for _, o := range l.outages.over(now) {
 		l.Log.Info("reading works again", "services", abridge(o.struck), "after", o.quiet.Sub(o.began).Round(100*time.Millisecond))

@@ -310,3 +310,20 @@ func TestAnEmptyFirstReadIsNotPublished(t *testing.T) {
 		}
 	})
 }
+
+func TestAServiceThatComesToServeNothingIsAWarning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{ports: map[string][]uint16{"c/a": {1}, "c/b": {3}}}
+		_, _, log := start(t, w)
+		w.change(func() { delete(w.ports, "c/a") })
+		rounds(3)
+		if !strings.Contains(log.String(), `level=WARN msg="c/a: −1 endpoints, 0 serving"`) {
+			t.Errorf("%s", log)
+		}
+		w.change(func() { w.ports["c/a"] = []uint16{1, 2} })
+		rounds(2)
+		if !strings.Contains(log.String(), `level=INFO msg="c/a: +2 endpoints, 2 serving"`) {
+			t.Errorf("%s", log)
+		}
+	})
+}

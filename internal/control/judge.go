@@ -31,6 +31,8 @@ type verdict struct {
 	service string
 	// failed is the fault that begins with this reading.
 	failed error
+	// unread tells that it was not read since the start.
+	unread bool
 	// recovered tells that a fault ended.
 	recovered bool
 	// doubted tells that the reading was not believed yet.
@@ -63,7 +65,7 @@ func (r *record) judge(reading mesh.Reading) verdict {
 func (r *record) fail(reading mesh.Reading) verdict {
 	var v verdict
 	if r.err == nil {
-		v.failed = reading.Err
+		v.failed, v.unread = reading.Err, r.readAt.IsZero()
 		r.failingSince = reading.At
 	}
 	r.err = reading.Err

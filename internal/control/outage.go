@@ -2,6 +2,7 @@ package control
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -30,6 +31,8 @@ type outage struct {
 	said bool
 	// struck are the services that it kept from being read so far, and failing those that it still does.
 	struck, failing []string
+	// unread are how many of the struck were not read before, since the start.
+	unread int
 	// began is when it began, quiet since when nothing fails.
 	began, quiet time.Time
 }
@@ -38,7 +41,7 @@ type outage struct {
 type outages []*outage
 
 // fail adds a service that a fault strikes: one that lasts, by its cause, or a new one.
-func (all *outages) fail(service string, err error, now time.Time) {
+func (all *outages) fail(service string, err error, unread bool, now time.Time) {
 	cause := causeOf(err)
 	at := slices.IndexFunc(*all, func(o *outage) bool { return o.cause == cause })
 	if at < 0 {
@@ -49,6 +52,22 @@ func (all *outages) fail(service string, err error, now time.Time) {
 	o.failing = append(o.failing, service)
 	if !slices.Contains(o.struck, service) {
 		o.struck = append(o.struck, service)
+		if unread {
+			o.unread++
+		}
+	}
+}
+
+// effect says what becomes of the services that it strikes.
+func (o *outage) effect() string {
+	const read, unread = "what is served stays as it was", "only an Envoy that had it before serves it, as nothing was read since the start"
+	switch o.unread {
+	case 0:
+		return read
+	case len(o.struck):
+		return unread
+	default:
+		return fmt.Sprintf("%s, and what was not read since the start (%d) only in an Envoy that had it before", read, o.unread)
 	}
 }
 

@@ -86,3 +86,42 @@ func TestTheEndOfAFaultIsSaidThoughNothingIsDue(t *testing.T) {
 		}
 	})
 }
+
+func TestAFaultSaysWhatStaysOnlyOfWhatWasRead(t *testing.T) {
+	for name, test := range map[string]struct {
+		atStart, later []string
+		want           string
+	}{
+		"nothing was read": {[]string{"c/a", "c/b"}, nil, `"cannot read; only an Envoy that had it before serves it, as nothing was read since the start; reading goes on"`},
+		"all was read":     {nil, []string{"c/a", "c/b"}, `"cannot read; what is served stays as it was; reading goes on"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &world{ports: map[string][]uint16{"c/a": {1}, "c/b": {3}}, errs: map[string]error{}}
+				for _, s := range test.atStart {
+					w.errs[s] = errors.New("refused")
+				}
+				_, _, log := start(t, w)
+				rounds(40)
+				w.change(func() {
+					for _, s := range test.later {
+						w.errs[s] = errors.New("reset")
+					}
+				})
+				rounds(2)
+				if !strings.Contains(log.String(), test.want) {
+					t.Errorf("%s", log)
+				}
+			})
+		})
+	}
+}
+
+func TestAFaultThatStrikesBothSaysSo(t *testing.T) {
+	o := outages{}
+	o.fail("c/a", errors.New("reset"), true, time.Now())
+	o.fail("c/b", errors.New("reset"), false, time.Now())
+	if got := o.begun()[0].effect(); got != "what is served stays as it was, and what was not read since the start (1) only in an Envoy that had it before" {
+		t.Error(got)
+	}
+}

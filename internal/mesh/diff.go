@@ -11,6 +11,8 @@ type Change struct {
 	Service string
 	// Added and Removed count endpoints by address; Serving counts those now.
 	Added, Removed, Serving int
+	// Ceased tells that it comes to serve nothing: it served before, or it is new and has nothing.
+	Ceased bool
 	// Note is a change of state or problem, in words; "" where there is none.
 	Note string
 }
@@ -78,6 +80,7 @@ func diffService(old, now *Service) (Change, bool) {
 		delete(had, e.Addr)
 	}
 	c.Removed = len(had)
+	c.Ceased = c.Serving == 0 && now.State != Unread && (len(old.Endpoints) > 0 || old.State == Unread)
 	switch {
 	case now.Problem != old.Problem && now.Problem != "":
 		c.Note = now.Problem

@@ -151,3 +151,33 @@ func TestServicesAreEqualThatSayTheSame(t *testing.T) {
 		})
 	}
 }
+
+func TestAServiceThatComesToServeNothingIsMarked(t *testing.T) {
+	at := func(ports ...uint16) []Endpoint {
+		var all []Endpoint
+		for _, p := range ports {
+			all = append(all, Endpoint{Addr: netip.AddrPortFrom(netip.MustParseAddr("10.0.0.1"), p)})
+		}
+		return all
+	}
+	unread, empty := &Service{Name: "c/a"}, &Service{Name: "c/a", State: Active}
+	missing := &Service{Name: "c/a", State: Missing, Problem: "check SERVICE_ARN_1"}
+	serving := &Service{Name: "c/a", State: Active, Endpoints: at(1, 2)}
+	tests := map[string]struct {
+		before, after *Service
+		ceased        bool
+	}{
+		"the last ones went":       {serving, empty, true},
+		"it was deleted":           {serving, missing, true},
+		"it was never there":       {unread, missing, true},
+		"one went":                 {serving, &Service{Name: "c/a", State: Active, Endpoints: at(1)}, false},
+		"back again":               {empty, serving, false},
+		"it served nothing before": {empty, missing, false},
+	}
+	for name, test := range tests {
+		changes := Diff(&Mesh{Services: []*Service{test.before}}, &Mesh{Services: []*Service{test.after}})
+		if len(changes) != 1 || changes[0].Ceased != test.ceased {
+			t.Errorf("%s: %+v", name, changes)
+		}
+	}
+}
