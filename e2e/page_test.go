@@ -56,6 +56,7 @@ func (k *told) Status() control.Status {
 func (k *told) Nodes() []xds.Node         { return k.nodes }
 func (k *told) LastRefusal() *xds.Refusal { return k.last }
 func (k *told) Accepted() bool            { return true }
+func (k *told) Left() time.Time           { return time.Time{} }
 func (k *told) Rates() map[string]float64 {
 	return map[string]float64{"ecs_tasks": 0.5, "ecs_services": 1, "ec2_instances": 1}
 }
@@ -393,7 +394,7 @@ func TestThePageSaysEveryStateInAWord(t *testing.T) {
 	if slices.Contains(colored, "") {
 		t.Error("something is coloured and has no word")
 	}
-	for _, word := range strings.Fields("ready active missing inactive denied unread healthy unknown unhealthy excluded current pending refused error warning note") {
+	for _, word := range strings.Fields("ready active missing inactive denied unread healthy unhealthy excluded current pending refused error warning note") {
 		if !slices.Contains(colored, word) {
 			t.Errorf("the page doesn't have %q: %q", word, colored)
 		}

@@ -200,6 +200,7 @@ type acceptedOnce struct{}
 func (acceptedOnce) Nodes() []xds.Node         { return nil }
 func (acceptedOnce) LastRefusal() *xds.Refusal { return nil }
 func (acceptedOnce) Accepted() bool            { return true }
+func (acceptedOnce) Left() time.Time           { return time.Time{} }
 
 // latest is a Publisher that keeps the latest mesh.
 type latest struct {

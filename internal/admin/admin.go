@@ -26,6 +26,8 @@ type Envoys interface {
 	Nodes() []xds.Node
 	LastRefusal() *xds.Refusal
 	Accepted() bool
+	// Left is when the last one that went disconnected, zero where none did.
+	Left() time.Time
 }
 
 // Rates is what admin asks of the call budget: calls a second, by AWS bucket.

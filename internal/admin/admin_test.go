@@ -28,12 +28,14 @@ type known struct {
 	refusal  *xds.Refusal
 	note     string
 	pace     ReadPace
+	left     time.Time
 }
 
 func (k *known) Status() control.Status    { return k.status }
 func (k *known) Nodes() []xds.Node         { return k.nodes }
 func (k *known) LastRefusal() *xds.Refusal { return k.refusal }
 func (k *known) Accepted() bool            { return k.accepted }
+func (k *known) Left() time.Time           { return k.left }
 func (k *known) Rates() map[string]float64 { return map[string]float64{"ecs-read": 0.5} }
 
 func (k *known) Pace() ReadPace { return k.pace }

@@ -46,10 +46,10 @@ type Finding struct {
 	Since    time.Time `json:"since,omitzero"`
 }
 
-// attention finds what is wrong in a report, the worst first. It is pure.
-func attention(r *Report) []Finding {
+// attention finds what is wrong in a report, the worst first; left is when the last Envoy left. It is pure.
+func attention(r *Report, left time.Time) []Finding {
 	f := &findings{at: map[cause]int{}, list: []Finding{}}
-	f.readiness(r)
+	f.readiness(r, left)
 	f.envoys(r)
 	reached := map[string]bool{} // services that requests go to now
 	for _, route := range r.Routes {
@@ -62,12 +62,47 @@ func attention(r *Report) []Finding {
 		if route.PassedOn {
 			f.add(Finding{
 				Level: levelWarning, Kind: "share_passed_on", Services: []string{route.Service},
-				What: fmt.Sprintf("It has nothing to serve, and the others of %s on %s take its share.", route.Path, route.Listener),
+				What: passedOn + fmt.Sprintf("%s on %s goes to the others.", route.Path, route.Listener),
 			})
+		}
+	}
+	for i := range f.list {
+		if n := &f.list[i]; len(n.Services) > 1 {
+			n.What = ofSeveral(n.What)
 		}
 	}
 	slices.SortStableFunc(f.list, func(a, b Finding) int { return cmp.Compare(rank(a.Level), rank(b.Level)) })
 	return f.list
+}
+
+// The beginnings of what is said of one service, and of several.
+const (
+	itsPaths, theirPaths       = "Its paths answer 503: ", "Their paths answer 503: "
+	itsTasks, theirTasks       = "Some of its tasks take no traffic: ", "Some of their tasks take no traffic: "
+	allOfIt, allOfThem         = "All of its endpoints are unhealthy; ", "All of their endpoints are unhealthy; "
+	nothingOfIt, nothingOfThem = "Nothing of it serves, and its paths answer 503", "Nothing of them serves, and their paths answer 503"
+	passedOn, theyPassOn       = "It has nothing to serve, and its share of ", "They have nothing to serve, and their share of "
+	unreadYet, theyAreUnread   = "AWS has not answered for it yet.", "AWS has not answered for them yet."
+
+	itStays       = "What is served stays as it was, and no change of it arrives: "
+	theyStay      = "What is served stays as it was, and no change of them arrives: "
+	itNeverRead   = "It was not read since the start, and only an Envoy that had it before serves it: "
+	theyNeverRead = "They were not read since the start, and only an Envoy that had them before serves them: "
+	itIsOld       = "It was not read for a while, though no fault is known: a change of it comes late."
+	theyAreOld    = "They were not read for a while, though no fault is known: a change of them comes late."
+)
+
+// ofSeveral says of several services what is said of one.
+func ofSeveral(what string) string {
+	for _, pair := range [][2]string{
+		{itsPaths, theirPaths}, {itNeverRead, theyNeverRead}, {itStays, theyStay}, {nothingOfIt, nothingOfThem}, {itsTasks, theirTasks},
+		{allOfIt, allOfThem}, {passedOn, theyPassOn}, {unreadYet, theyAreUnread}, {itIsOld, theyAreOld},
+	} {
+		if rest, is := strings.CutPrefix(what, pair[0]); is {
+			return pair[1] + rest
+		}
+	}
+	return what
 }
 
 // rank orders levels, the worst first; "" comes last.
@@ -111,7 +146,7 @@ func (f *findings) add(n Finding) {
 	}
 }
 
-func (f *findings) readiness(r *Report) {
+func (f *findings) readiness(r *Report, left time.Time) {
 	toConnect := "See that Envoy runs, and that its bootstrap dials NIGHTJAR_XDS_LISTEN: `nightjar bootstrap` prints one that does."
 	if r.EnvoyNote != "" {
 		toConnect = r.EnvoyNote
@@ -123,7 +158,7 @@ func (f *findings) readiness(r *Report) {
 		f.add(Finding{Level: levelError, Kind: "not_ready", What: "Not ready yet: " + r.NotReady, Since: r.Started})
 	case len(r.Envoys) == 0:
 		f.add(Finding{
-			Level: levelError, Kind: "no_envoy", Do: toConnect,
+			Level: levelError, Kind: "no_envoy", Do: toConnect, Since: left,
 			What: "No Envoy is connected: one that runs goes on with the routes it has, and no change reaches it.",
 		})
 	}
@@ -157,23 +192,25 @@ func (f *findings) service(r *Report, s *Service, reached bool) {
 		f.add(Finding{Level: level, Kind: kind, What: what, Do: do, Services: []string{s.Name}, Since: since})
 	}
 	if s.Error != "" && s.Error != s.Problem {
-		effect := "What is served stays as it was, and no change of it arrives: "
+		effect := itStays
 		if s.ReadAt.IsZero() {
-			effect = "It was not read since the start, and only an Envoy that had it before serves it: "
+			effect = itNeverRead
 		}
 		about(levelError, "cannot_read", effect+s.Error, "", s.FailingSince)
 	}
 	switch {
 	case s.State == mesh.Unread.String():
 		if s.Error == "" {
-			about(levelWarning, "unread", "AWS has not answered for it yet.", "", r.Started)
+			about(levelWarning, "unread", unreadYet, "", r.Started)
 		}
+	case s.State == mesh.Denied.String():
+		about(levelError, s.State, itNeverRead+s.Problem, "", s.ChangedAt)
 	case s.State != mesh.Active.String():
-		about(levelError, s.State, "Its paths answer 503: "+s.Problem, "", s.ChangedAt)
+		about(levelError, s.State, itsPaths+s.Problem, "", s.ChangedAt)
 	case s.Problem != "" && len(s.Endpoints) == 0:
-		about(levelError, "setting", "Its paths answer 503: "+s.Problem, "", s.ChangedAt)
+		about(levelError, "setting", itsPaths+s.Problem, "", s.ChangedAt)
 	case s.Problem != "":
-		about(levelWarning, "setting", "Some of its tasks take no traffic: "+s.Problem, "", s.ChangedAt)
+		about(levelWarning, "setting", itsTasks+s.Problem, "", s.ChangedAt)
 	case len(s.Endpoints) == 0 && reached:
 		what, do := nothingServes(s)
 		about(levelError, "nothing_serves", what, do, lastOut(s))
@@ -181,7 +218,7 @@ func (f *findings) service(r *Report, s *Service, reached bool) {
 		f.tasks(r, s, about)
 	}
 	if s.Source == sourceAWS && s.Error == "" && s.ReadAge > slow(r.Pace).Seconds() {
-		about(levelWarning, "old_reading", "It was not read for a while, though no fault is known: a change of it comes late.",
+		about(levelWarning, "old_reading", itIsOld,
 			"See the pace. NIGHTJAR_AWS_RATE allows more calls, where the account can spare them.", s.ReadAt)
 	}
 }
@@ -199,8 +236,11 @@ func (f *findings) tasks(r *Report, s *Service, about func(level, kind, what, do
 	}
 	const look = "See the container's health check and its log."
 	switch {
+	case unhealthy > 0 && unhealthy == len(s.Endpoints) && s.Source == sourceOwn:
+		about(levelError, "all_unhealthy", allOfIt+"Envoy uses them all the same; the health path answers 503, so a load balancer takes "+
+			"this task out.", look, s.ChangedAt)
 	case unhealthy > 0 && unhealthy == len(s.Endpoints):
-		about(levelError, "all_unhealthy", "All of its endpoints are unhealthy; Envoy uses them all the same.", look, time.Time{})
+		about(levelError, "all_unhealthy", allOfIt+"Envoy uses them all the same.", look, time.Time{})
 	case unhealthy > 0:
 		about(levelWarning, "unhealthy", fmt.Sprintf("%d of its %d endpoints are unhealthy.", unhealthy, len(s.Endpoints)), look, time.Time{})
 	}
@@ -228,7 +268,7 @@ func closed(r *Report, s *Service, e Endpoint, about func(level, kind, what, do 
 
 // nothingServes says why a service has no endpoint.
 func nothingServes(s *Service) (what, do string) {
-	const effect = "Nothing of it serves, and its paths answer 503"
+	const effect = nothingOfIt
 	switch {
 	case len(s.Excluded) == 0 && s.Empty != "":
 		return effect + ": " + s.Empty, ""

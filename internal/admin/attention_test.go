@@ -217,3 +217,54 @@ func TestWhatAnEnvoySaysIsBounded(t *testing.T) {
 		t.Error("what the xDS server holds was changed")
 	}
 }
+
+func TestAFindingOfSeveralSaysTheir(t *testing.T) {
+	k := well(2)
+	for i := range k.status.Services {
+		s := k.status.Services[i].Service
+		s.State, s.Endpoints, s.Problem = mesh.Missing, nil, "check CLUSTER"
+	}
+	if found := serverOf(k).Report().Attention; len(found) != 1 || found[0].What != "Their paths answer 503: check CLUSTER" {
+		t.Errorf("%+v", found)
+	}
+}
+
+func TestWithoutAnEnvoyItSaysSinceWhen(t *testing.T) {
+	k := well(1)
+	k.nodes, k.left = nil, time.Now().Add(-time.Minute).UTC()
+	if found := serverOf(k).Report().Attention; len(found) != 1 || found[0].Kind != "no_envoy" || !found[0].Since.Equal(k.left) {
+		t.Errorf("%+v", found)
+	}
+}
+
+func TestAnUnhealthyOwnContainerIsToldWithWhatALoadBalancerDoesSinceItIs(t *testing.T) {
+	k := well(1)
+	s := &k.status.Services[0]
+	s.Own, s.Service.Endpoints[0].Health, s.ChangedAt = true, mesh.Unhealthy, time.Now().Add(-time.Minute).UTC()
+	found := serverOf(k).Report().Attention
+	if len(found) != 1 || !strings.HasSuffix(found[0].What, "; the health path answers 503, so a load balancer takes this task out.") || !found[0].Since.Equal(s.ChangedAt) {
+		t.Errorf("%+v", found)
+	}
+}
+
+func TestAServiceThatAnswers503SaysSoInItsStateAndItsShare(t *testing.T) {
+	k := well(2)
+	k.status.Services[0].Service.Endpoints = nil
+	s := serverOf(k)
+	r := s.Report()
+	text, page := r.Text(TextOptions{}), pageFor(t, k, nil)
+	for where, got := range map[string]string{"text": text, "page": page} {
+		if !strings.Contains(got, "active, answers 503") || !strings.Contains(strings.Join(strings.Fields(got), " "), "c1/s000 503 http1") && where == "text" {
+			t.Errorf("the %s: %.3000s", where, got)
+		}
+	}
+	if !strings.Contains(strings.Join(strings.Fields(text), " "), "c1/s001 100 % http1") || strings.Count(text, "answers 503") != 1 {
+		t.Errorf("%s", text)
+	}
+	for _, state := range []mesh.State{mesh.Unread, mesh.Denied} {
+		k.status.Services[0].Service.State = state // an Envoy may serve it on
+		if r := s.Report(); r.Routes[0].Answers503 {
+			t.Errorf("%s: %+v", state, r.Routes[0])
+		}
+	}
+}

@@ -145,6 +145,8 @@ func (f fact) inWords(t *testing.T, now time.Time) string {
 		switch f.path {
 		case ".services.source":
 			return source(value)
+		case ".services.endpoints.health":
+			return healthWords(value)
 		case ".attention.kind":
 			return words(value)
 		}
@@ -178,6 +180,8 @@ func (f fact) inWords(t *testing.T, now time.Time) string {
 			return map[bool]string{true: "ready", false: "not ready"}[value]
 		case ".routes.passed_on":
 			return "passed on"
+		case ".routes.answers_503":
+			return "503"
 		case ".envoys.current":
 			return map[bool]string{true: "current", false: "not acknowledged since"}[value]
 		}
@@ -217,7 +221,9 @@ func TestEachFactIsInTheJSONInTheTextAndOnThePage(t *testing.T) {
 	}{
 		"every state": {func(*known) {}, "not_ready refused not_acknowledged cannot_read unread missing inactive denied setting nothing_serves " +
 			"all_unhealthy closed excluded share_passed_on envoy_note"},
-		"no Envoy": {func(k *known) { k.nodes, k.status.Services[3].Answered = nil, true }, "no_envoy cannot_read"},
+		"no Envoy": {func(k *known) {
+			k.nodes, k.status.Services[3].Answered, k.left = nil, true, time.Now().Add(-5*time.Hour)
+		}, "no_envoy cannot_read"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

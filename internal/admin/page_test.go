@@ -97,7 +97,7 @@ func TestEachTaskOnThePageHasAllThatIsKnownOfItInItsRow(t *testing.T) {
 	_, body := get(t, serverOf(worldOfStates(time.Now())), "/")
 	for task, want := range map[string][]string{
 		"11aa": {"healthy", "10.0.0.1:32768", "nginxaa:3011", "eu-west-1a", "web:11", "ecs-svc/11aa"},
-		"12bb": {"unknown", "10.0.0.2:32769", " port 3012 ", "eu-west-1b", "web:12", "ecs-svc/12bb"},
+		"12bb": {"no health check", "10.0.0.2:32769", " port 3012 ", "eu-west-1b", "web:12", "ecs-svc/12bb"},
 		"77aa": {"excluded", "eu-west-1d", "web:77", "ecs-svc/9977"},
 		"78bb": {"excluded", "zone unknown"},
 	} {

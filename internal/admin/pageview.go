@@ -98,6 +98,7 @@ type findingView struct {
 
 type serviceView struct {
 	*Service
+	StateWords string
 	// StateTone is that of the state; where something else is wrong, a good state is none.
 	StateTone string
 	// Concerns are the findings about it, except its state.
@@ -232,11 +233,11 @@ func (x *index) has(s *Service, text string) bool {
 	holds := func(fields ...string) bool {
 		return slices.ContainsFunc(fields, func(f string) bool { return strings.Contains(strings.ToLower(f), text) })
 	}
-	return holds(s.Name, s.State, s.Problem, s.Empty, s.Error, source(s.Source)) ||
+	return holds(s.Name, stateWords(s, x.routes[s.Name]), s.Problem, s.Empty, s.Error, source(s.Source)) ||
 		slices.ContainsFunc(x.concerns[s.Name], func(f Finding) bool { return holds(f.Level, words(f.Kind)) }) ||
 		slices.ContainsFunc(x.routes[s.Name], func(r Route) bool { return holds(r.Path, r.Origin, r.Listener) }) ||
 		slices.ContainsFunc(s.Endpoints, func(e Endpoint) bool {
-			return holds(e.Address, inside(e), e.Task, e.Health, e.Zone, e.Deployment, e.Revision)
+			return holds(e.Address, inside(e), e.Task, e.Health, healthWords(e.Health), e.Zone, e.Deployment, e.Revision)
 		}) ||
 		slices.ContainsFunc(s.Excluded, func(e Excluded) bool {
 			return holds("excluded", e.Task, e.Reason, e.Zone, e.Deployment, e.Revision)
@@ -292,7 +293,8 @@ func shown(first, here, matched, all int, q pageQuery) string {
 
 // view shows a service with at most so many of its tasks.
 func (x *index) view(s *Service, room int) serviceView {
-	v := serviceView{Service: s, StateTone: tone(s.State), Tally: tallyOf(*s), Read: s.read(), Zones: zones(s)}
+	state := stateWords(s, x.routes[s.Name])
+	v := serviceView{Service: s, StateWords: state, StateTone: tone(state), Tally: tallyOf(*s), Read: s.read(), Zones: zones(s)}
 	if v.StateTone == "good" && rank(x.worst[s.Name]) <= rank(levelWarning) {
 		v.StateTone = ""
 	}
@@ -308,7 +310,7 @@ func (x *index) view(s *Service, room int) serviceView {
 		v.Tasks = append(v.Tasks, taskView{e.endpoint(), "excluded", e.Reason})
 	}
 	for _, e := range badFirst(s.Endpoints)[:min(len(s.Endpoints), room-len(v.Tasks))] {
-		v.Tasks = append(v.Tasks, taskView{e, e.Health, ""})
+		v.Tasks = append(v.Tasks, taskView{e, healthWords(e.Health), ""})
 	}
 	v.More = len(s.Excluded) + len(s.Endpoints) - len(v.Tasks)
 	return v

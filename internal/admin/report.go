@@ -110,6 +110,8 @@ type Route struct {
 	Share float64 `json:"share"`
 	// PassedOn marks a service that has nothing to serve, so that the others of the path take its share.
 	PassedOn bool `json:"passed_on,omitempty"`
+	// Answers503 marks a service that is to answer and has nothing to serve.
+	Answers503 bool `json:"answers_503,omitempty"`
 	// Protocol is what the service speaks: http1, http2 or grpc.
 	Protocol string `json:"protocol"`
 	// Timeout is that of a whole request in seconds, 0 for none; Retries are the tries after the first.
@@ -167,7 +169,7 @@ func (s *Server) Report() Report {
 			r.Listeners = append(r.Listeners, Listener{l.Name, l.Direction.String(), l.Addr.String(), l.HealthPath})
 		}
 	}
-	r.Attention = attention(&r)
+	r.Attention = attention(&r, s.Envoys.Left())
 	return r
 }
 
@@ -232,7 +234,7 @@ func reportRoutes(status control.Status) []Route {
 				sum += uint64(share.Weight)
 			}
 			for i, share := range split.Shares {
-				routes = append(routes, reportRoute(rest[i], share, sum))
+				routes = append(routes, reportRoute(rest[i], share, sum, unserved(m.Service(rest[i].Service))))
 			}
 			rest = rest[len(split.Shares):]
 		}
@@ -240,14 +242,22 @@ func reportRoutes(status control.Status) []Route {
 	return routes
 }
 
-// reportRoute describes a route whose path has weights of that sum now.
-func reportRoute(r mesh.Route, share mesh.Share, sum uint64) Route {
+// unserved tells whether a service has nothing that answers. One that was never read may be served by an Envoy that had it
+// before.
+func unserved(s *mesh.Service) bool {
+	return s.State != mesh.Unread && s.State != mesh.Denied &&
+		!slices.ContainsFunc(s.Endpoints, func(e mesh.Endpoint) bool { return e.Health != mesh.Closed })
+}
+
+// reportRoute describes a route whose path has weights of that sum now, to a service that is unserved or not.
+func reportRoute(r mesh.Route, share mesh.Share, sum uint64, unserved bool) Route {
 	route := Route{
 		Listener: r.Listener, Path: r.Path, Service: r.Service, Origin: r.Origin, PassedOn: share.PassedOn,
 		Protocol: r.Policy.Protocol.String(), Timeout: r.Policy.Timeout.Seconds(), Retries: r.Policy.Retries,
 	}
 	if sum > 0 {
 		route.Share = float64(share.Weight) / float64(sum)
+		route.Answers503 = unserved && share.Weight > 0
 	}
 	if r.Weighted {
 		route.Weight = &r.Weight

@@ -186,7 +186,7 @@ func (t *texter) services() {
 	shown := sorted[:t.bound(len(sorted))]
 	for _, s := range shown {
 		each := tallyOf(s)
-		rows = append(rows, append([]cell{word(s.State)}, of(
+		rows = append(rows, append([]cell{word(stateWords(&s, t.r.Routes))}, of(
 			s.Name, source(s.Source), each.String(), fmt.Sprint(each.Excluded),
 			cmp.Or(since(t.r.Now, s.ReadAt), "never"), cmp.Or(since(t.r.Now, s.ChangedAt), "never"))...))
 	}
@@ -213,6 +213,9 @@ func (t *texter) routes() {
 // shareWords say what part of its path a route gets, and why.
 func (r *Route) shareWords() string {
 	text := percent(r.Share)
+	if r.Answers503 {
+		text = "503"
+	}
 	if r.Weight != nil {
 		text += fmt.Sprintf(" (weight %d)", *r.Weight)
 	}
@@ -289,7 +292,7 @@ func (t *texter) tasks() {
 	var rows, concerns [][]cell
 	for _, s := range byConcern(t.r.Services, worst(t.r.Attention)) {
 		for _, e := range s.Endpoints {
-			row := taskRow(s.Name, e.Health, e, t.remark("", "running", e.Since))
+			row := taskRow(s.Name, healthWords(e.Health), e, t.remark("", "running", e.Since))
 			rows = append(rows, row)
 			if tone(e.Health) == "bad" {
 				concerns = append(concerns, row)

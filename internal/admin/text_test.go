@@ -51,7 +51,7 @@ func TestTablesOnATerminalAreCutShortWhatIsWrongFirst(t *testing.T) {
 		t.Errorf("%d lines", lines)
 	}
 	_, services, _ := strings.Cut(text, "SERVICES")
-	for i, want := range []string{"  200, with 199 endpoints", "STATE", "active  c1/s150", "active  c1/s160", "active  c1/s000"} {
+	for i, want := range []string{"  200, with 199 endpoints", "STATE", "active, answers 503  c1/s150", "active               c1/s160", "active               c1/s000"} {
 		if line := strings.Split(services, "\n")[i]; !strings.HasPrefix(line, want) {
 			t.Errorf("line %d is %q, want %q", i, line, want)
 		}
@@ -82,7 +82,7 @@ func TestEachTaskHasAllThatIsKnownOfItInItsRow(t *testing.T) {
 	r := serverOf(worldOfStates(time.Now())).Report()
 	whole := map[string]string{
 		"11aa": `c1/orders +healthy +10\.0\.0\.1:32768 +nginxaa:3011 +11aa +eu-west-1a +web:11 +ecs-svc/11aa +running since .*\(26 h\)\n`,
-		"12bb": `c1/orders +unknown +10\.0\.0\.2:32769 +port 3012 +12bb +eu-west-1b +web:12 +ecs-svc/12bb +running since .*\n`,
+		"12bb": `c1/orders +no health check +10\.0\.0\.2:32769 +port 3012 +12bb +eu-west-1b +web:12 +ecs-svc/12bb +running since .*\n`,
 		"77aa": `c1/orders +excluded +- +- +77aa +eu-west-1d +web:77 +ecs-svc/9977 +its container web is UNHEALTHY, since .*\(7 min\)\n`,
 		"78bb": `c1/orders +excluded +- +- +78bb +- +- +- +it is PENDING, since .*\n`,
 		"none": `c1/empty +empty +- +- +- +- +- +- +ECS lists none of the 4 tasks that it is to run \(unable to place a task\)\n`,

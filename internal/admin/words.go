@@ -120,7 +120,7 @@ func tone(word string) string {
 	case levelWarning, mesh.Unread.String(), "pending", "excluded":
 		return "warn"
 	case levelError, mesh.Unhealthy.String(), mesh.Closed.String(), mesh.Inactive.String(), mesh.Missing.String(), mesh.Denied.String(),
-		"refused", "not ready":
+		stateAnswers503, "refused", "not ready":
 		return "bad"
 	default:
 		return ""
@@ -157,13 +157,18 @@ func tallyOf(services ...Service) tally {
 // Endpoints are all that are counted.
 func (t tally) Endpoints() int { return t.Healthy + t.Unknown + t.Unhealthy + t.Closed }
 
-// String is such as "3 healthy, 1 unknown", or "none".
+// String is such as "3 healthy, 1 without a health check", or "none".
 func (t tally) String() string {
 	var parts []string
 	for _, p := range []struct {
 		n    int
-		word mesh.Health
-	}{{t.Healthy, mesh.Healthy}, {t.Unknown, mesh.HealthUnknown}, {t.Unhealthy, mesh.Unhealthy}, {t.Closed, mesh.Closed}} {
+		word string
+	}{
+		{t.Healthy, mesh.Healthy.String()},
+		{t.Unknown, "without a health check"},
+		{t.Unhealthy, mesh.Unhealthy.String()},
+		{t.Closed, mesh.Closed.String()},
+	} {
 		if p.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.word))
 		}
@@ -172,6 +177,26 @@ func (t tally) String() string {
 		return "none"
 	}
 	return strings.Join(parts, ", ")
+}
+
+// healthWords say the health of an endpoint.
+func healthWords(word string) string {
+	if word == mesh.HealthUnknown.String() {
+		return "no health check"
+	}
+	return word
+}
+
+// stateAnswers503 is how people read the state of a service that is active and serves nothing.
+const stateAnswers503 = "active, answers 503"
+
+// stateWords say the state of a service that has these routes.
+func stateWords(s *Service, routes []Route) string {
+	unserved := func(r Route) bool { return r.Service == s.Name && r.Answers503 }
+	if s.State == mesh.Active.String() && slices.ContainsFunc(routes, unserved) {
+		return stateAnswers503
+	}
+	return s.State
 }
 
 // levels counts findings: "2 errors, 1 warning"; "nothing needs attention" for none.

@@ -41,6 +41,7 @@ type Cache struct {
 	streams map[int64]*stream
 	asking  map[*discovery.DeltaDiscoveryRequest]*stream // requests between their callback and their watch
 	last    *Refusal
+	left    time.Time
 }
 
 // NewCache makes a Cache with nothing published.

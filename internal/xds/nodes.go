@@ -51,6 +51,13 @@ func (c *Cache) LastRefusal() *Refusal {
 	return c.last
 }
 
+// Left is when the last Envoy that went disconnected, zero where none did.
+func (c *Cache) Left() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.left
+}
+
 func (s *stream) describe() Node {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,6 +138,9 @@ func (c *Cache) onClosed(id int64, _ *corev3.Node) {
 	c.mu.Lock()
 	s := c.streams[id]
 	delete(c.streams, id)
+	if s != nil {
+		c.left = time.Now()
+	}
 	for req, asker := range c.asking {
 		if asker == s {
 			delete(c.asking, req)
