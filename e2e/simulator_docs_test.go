@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/groboclown/nightjar-mesh/internal/demo"
+	"github.com/groboclown/nightjar-mesh/internal/envoy"
 	"github.com/groboclown/nightjar-mesh/internal/envoy/envoytest"
 )
 
@@ -26,6 +28,7 @@ type walk struct {
 	terminals map[string][]string // the blocks of commands of each
 	env       []string
 	egress    string
+	ingress   string
 	ports     *strings.Replacer
 }
 
@@ -33,12 +36,13 @@ func newWalk(t *testing.T) *walk {
 	t.Helper()
 	_, text, _ := strings.Cut(readDoc(t, "../docs/simulator.md"), "\n## A world of your own\n")
 	text, _, _ = strings.Cut(text, "\n## ")
-	ports, dir := freePorts(t, 5), t.TempDir()
+	ports, dir := freePorts(t, 6), t.TempDir()
 	w := &walk{
-		t: t, dir: dir, terminals: map[string][]string{}, egress: "http://127.0.0.1:" + ports[1],
+		t: t, dir: dir, terminals: map[string][]string{}, egress: "http://127.0.0.1:" + ports[1], ingress: "http://127.0.0.1:" + ports[5],
 		ports: strings.NewReplacer(":4566", ":"+ports[0], "LISTEN_PORT=8080", "LISTEN_PORT="+ports[1], "127.0.0.1:8080", "127.0.0.1:"+ports[1],
 			"127.80.", fmt.Sprintf("127.%d.", 100+nets.Add(1)%120), "--world world.yaml", "--world world.yaml --listen 127.0.0.1:"+ports[0],
-			":9903", ":"+ports[3]),
+			"LISTEN_PORT=8081", "LISTEN_PORT="+ports[5], "127.0.0.1:8081", "127.0.0.1:"+ports[5], ":9902", ":"+ports[2], ":9903", ":"+ports[3],
+			"/path/to/nightjar-mesh/.tools/envoy-"+envoy.Version+"/", ""),
 		env: []string{
 			"PATH=" + dir + "/bin:" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir, "GORACE=atexit_sleep_ms=0",
 			"NIGHTJAR_XDS_LISTEN=127.0.0.1:" + ports[2], "NIGHTJAR_ADMIN_LISTEN=127.0.0.1:" + ports[3], "ENVOY_ADMIN_PORT=" + ports[4],
@@ -59,18 +63,19 @@ func newWalk(t *testing.T) *walk {
 	must(t, os.Mkdir(bin, 0o755))
 	must(t, os.WriteFile(filepath.Join(bin, "nightjar"), []byte("#!/bin/sh\n"+asNightjar+"=1 exec "+os.Args[0]+" \"$@\"\n"), 0o755))
 	must(t, os.Symlink(envoytest.Path(t), filepath.Join(bin, "envoy")))
-	must(t, os.WriteFile(filepath.Join(dir, "world.yaml"), []byte(w.ports.Replace(w.fenced("yaml"))), 0o644))
+	must(t, os.WriteFile(filepath.Join(dir, "world.yaml"), []byte(w.ports.Replace(w.fenced("yaml", 0))), 0o644))
+	must(t, os.WriteFile(filepath.Join(dir, "settings"), []byte(w.ports.Replace(w.fenced("sh", 0))), 0o644))
 	return w
 }
 
-// fenced is the first block of a language.
-func (w *walk) fenced(language string) string {
+// fenced is a block of a language, counted from 0.
+func (w *walk) fenced(language string, number int) string {
 	w.t.Helper()
-	_, rest, found := strings.Cut(w.text, "```"+language+"\n")
-	if !found {
-		w.t.Fatalf("no block of %s", language)
+	blocks := strings.Split(w.text, "```"+language+"\n")
+	if len(blocks) < number+2 {
+		w.t.Fatalf("%d blocks of %s", len(blocks)-1, language)
 	}
-	block, _, _ := strings.Cut(rest, "```")
+	block, _, _ := strings.Cut(blocks[number+1], "```")
 	return block
 }
 
@@ -93,8 +98,7 @@ func (w *walk) open(terminal string) *process {
 	must(w.t, p.cmd.Start())
 	go func() { p.err = p.cmd.Wait(); close(p.done) }()
 	w.t.Cleanup(func() {
-		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
-		<-p.done
+		interrupt(p, syscall.SIGKILL)
 		if w.t.Failed() {
 			w.t.Logf("%s:\n%s", terminal, tail(p.output(), 40))
 		}
@@ -135,7 +139,7 @@ func TestDocsTheSimulatorsWalkThroughRunsAsItIsWritten(t *testing.T) {
 	t.Parallel()
 	w := newWalk(t)
 	sim := w.open("Terminal 1")
-	welcome := w.ports.Replace(w.fenced("text"))
+	welcome := w.ports.Replace(w.fenced("text", 0))
 	w.eventually("the simulator says what to copy", []*process{sim}, func() bool { return contains(sim.output(), "What happens:\n") })
 	if !strings.HasPrefix(sim.output(), welcome) {
 		t.Errorf("the simulator says\n%s\nthe page has\n%s", sim.output(), welcome)
@@ -163,12 +167,72 @@ func TestDocsTheSimulatorsWalkThroughRunsAsItIsWritten(t *testing.T) {
 		t.Errorf("while it is deployed: %v", revisions)
 	}
 	t.Logf("answers while it is deployed: %v", revisions)
-	status := regexp.MustCompile("`curl (http://[^ ]+/api/status)`").FindStringSubmatch(w.text)
-	resp, err := http.Get(w.ports.Replace(status[1]))
-	must(t, err)
-	must(t, resp.Body.Close())
-	if resp.StatusCode != http.StatusOK {
-		t.Errorf("the status: %s", resp.Status)
+	w.explainsItself()
+	for _, p := range all[1:] {
+		interrupt(p, syscall.SIGINT)
+	}
+	w.takesIngress(sim)
+}
+
+// interrupt ends a terminal's programs.
+func interrupt(p *process, with syscall.Signal) {
+	_ = syscall.Kill(-p.cmd.Process.Pid, with)
+	<-p.done
+}
+
+// explainsItself goes through the section of that name.
+func (w *walk) explainsItself() {
+	w.t.Helper()
+	out := w.do(2)
+	for _, want := range []string{"nightjar is ready", "orders:2", "shop/users"} {
+		if !contains(out, want) {
+			w.t.Errorf("status, explain and check lack %q:\n%s", want, out)
+		}
+	}
+	if contains(out, "FAIL") {
+		w.t.Errorf("check finds:\n%s", out)
+	}
+	for _, at := range []string{`a page at (http://[^ ]+) `, "`curl (http://[^ ]+/api/status)`"} {
+		resp, err := http.Get(w.ports.Replace(regexp.MustCompile(at).FindStringSubmatch(w.text)[1]))
+		must(w.t, err)
+		must(w.t, resp.Body.Close())
+		if resp.StatusCode != http.StatusOK {
+			w.t.Errorf("%s: %s", at, resp.Status)
+		}
+	}
+	broken := w.shell(". ./settings\n" + w.terminals["Terminal 4"][3])
+	text, err := broken.Output()
+	if broken.ProcessState.ExitCode() != 1 || !regexp.MustCompile(`FAIL .*shop/ordres`).Match(text) || !contains(string(text), "SERVICE_ARN_1") {
+		w.t.Errorf("check of a mistyped name: %v\n%s", err, text)
+	}
+}
+
+// takesIngress goes through the section on ingress.
+func (w *walk) takesIngress(sim *process) {
+	w.t.Helper()
+	settings, err := os.OpenFile(filepath.Join(w.dir, "settings"), os.O_APPEND|os.O_WRONLY, 0)
+	must(w.t, err)
+	_, err = settings.WriteString(w.ports.Replace(w.fenced("sh", 1)))
+	must(w.t, errors.Join(err, settings.Close()))
+	nightjar := w.open("Terminal 2")
+	w.eventually("the bootstrap is written anew", []*process{sim, nightjar}, func() bool { return contains(nightjar.output(), "level=INFO") })
+	all := []*process{sim, nightjar, w.open("Terminal 3")}
+	client := &http.Client{Timeout: time.Second}
+	health := func(status int) func() bool {
+		return func() bool { return demo.Get(client, w.ingress, "/.nightjar/health").Status == status }
+	}
+	w.eventually("the own task is well", all, health(http.StatusOK))
+	head, body, _ := strings.Cut(w.do(4), "\r\n\r\n")
+	answers := w.answers(body)
+	if !strings.HasPrefix(head, "HTTP/1.1 200 OK") || len(answers) != 1 || answers[0].Service != "shop/portal" || answers[0].Target != "/hello" {
+		w.t.Errorf("%s, %+v", head, answers)
+	}
+	w.do(5)
+	w.eventually("the app's end is seen", all, health(http.StatusServiceUnavailable))
+	w.do(6)
+	w.eventually("the app is back", all, health(http.StatusOK))
+	if demo.Get(client, w.egress, "/orders").Err != nil {
+		w.t.Error("egress is gone")
 	}
 }
 

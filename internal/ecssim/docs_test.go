@@ -166,7 +166,20 @@ func TestTheManualsWorldsAreRight(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(file.Clusters[0].Services) != 2 || len(file.Timeline) != 2 {
+	if len(file.Clusters[0].Services) != 3 || len(file.Timeline) != 2 {
 		t.Errorf("%+v", file)
+	}
+	asked := regexp.MustCompile(`curl -d '(\{do: \w.*?\})'`).FindAllStringSubmatch(manual(t), -1)
+	if len(asked) != 4 {
+		t.Errorf("%d steps to ask for", len(asked))
+	}
+	for _, m := range asked {
+		var step FileStep
+		if err := unmarshal([]byte(m[1]), &step); err != nil {
+			t.Errorf("%s: %v", m[1], err)
+		}
+		if err := step.check(file.known()); err != nil {
+			t.Errorf("%s: %v", m[1], err)
+		}
 	}
 }
