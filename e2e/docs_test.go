@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/groboclown/nightjar-mesh/internal/config"
+	"github.com/groboclown/nightjar-mesh/internal/envoy/envoytest"
 )
 
 func readDoc(t *testing.T, path string) string {
@@ -57,20 +59,84 @@ func TestDocsReadmeSaysWhatIsTrue(t *testing.T) {
 			t.Errorf("the README lacks %q", command)
 		}
 	}
-	_, rest, _ := strings.Cut(readme, "```json\n")
-	policy, _, _ := strings.Cut(rest, "```")
 	var document struct {
+		Version   string
 		Statement []struct {
 			Effect   string
 			Action   []string
 			Resource string
 		}
 	}
-	must(t, json.Unmarshal([]byte(policy), &document))
+	readmeJSON(t, 1, &document)
 	want := []string{"ec2:DescribeInstances", "ecs:DescribeContainerInstances", "ecs:DescribeServices", "ecs:DescribeTasks", "ecs:ListTasks"}
 	if got := document.Statement[0]; !slices.Equal(got.Action, want) || got.Effect != "Allow" || len(document.Statement) != 1 {
 		t.Errorf("the policy is %+v, want the five permissions", document)
 	}
+}
+
+// readmeJSON reads one of the README's pieces of JSON, counted from 0.
+func readmeJSON(t *testing.T, number int, into any) {
+	t.Helper()
+	blocks := strings.Split(readDoc(t, "../README.md"), "```json\n")
+	if len(blocks) != 3 {
+		t.Fatalf("the README has %d pieces of JSON", len(blocks)-1)
+	}
+	text, _, _ := strings.Cut(blocks[number+1], "```")
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.DisallowUnknownFields()
+	must(t, decoder.Decode(into))
+}
+
+// containerDefinition is what the README has of one.
+type containerDefinition struct {
+	Name, Image string
+	EntryPoint  []string
+	Environment []struct{ Name, Value string }
+	HealthCheck struct {
+		Command     []string
+		StartPeriod int
+	}
+}
+
+// TestDocsTheReadmesContainersStart runs what the README's container definitions run, without an image.
+func TestDocsTheReadmesContainersStart(t *testing.T) {
+	t.Parallel()
+	var containers []containerDefinition
+	readmeJSON(t, 0, &containers)
+	env := map[string]string{}
+	for _, e := range containers[0].Environment {
+		env[e.Name] = e.Value
+	}
+	if _, err := config.Load(config.Input{Purpose: config.ToServe, Env: env}); err != nil {
+		t.Error(err)
+	}
+	if got := strings.Join(containers[0].EntryPoint, " "); got != "nightjar" {
+		t.Errorf("nightjar is started as %s", got)
+	}
+	bin := binaries(t)
+	for _, c := range containers {
+		// Without a nightjar the health check says no, in the words of the command that it names.
+		check := exec.Command(filepath.Join(bin, c.HealthCheck.Command[1]), c.HealthCheck.Command[2:]...)
+		check.Env = []string{"NIGHTJAR_ADMIN_LISTEN=127.0.0.1:1", "ENVOY_ADMIN_PORT=1"}
+		if out, _ := check.CombinedOutput(); check.ProcessState.ExitCode() != 1 || !strings.HasPrefix(string(out), "nightjar ready: ") {
+			t.Errorf("%s's health check: %s: %s", c.Name, check.ProcessState, out)
+		}
+	}
+	start := containers[1].EntryPoint
+	envoy := exec.Command(start[0], start[1], start[2]+" --mode validate")
+	envoy.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "AWS_REGION=eu-west-1"}
+	if out, err := envoy.CombinedOutput(); err != nil || !contains(string(out), "OK") {
+		t.Errorf("Envoy: %v\n%s", err, out)
+	}
+}
+
+// binaries is a folder with nightjar and envoy, for a PATH.
+func binaries(t *testing.T) string {
+	t.Helper()
+	bin := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(bin, "nightjar"), []byte("#!/bin/sh\n"+asNightjar+"=1 exec "+os.Args[0]+" \"$@\"\n"), 0o755))
+	must(t, os.Symlink(envoytest.Path(t), filepath.Join(bin, "envoy")))
+	return bin
 }
 
 func TestDocsNameOnlyVariablesThatExist(t *testing.T) {

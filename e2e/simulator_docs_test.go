@@ -17,7 +17,6 @@ import (
 
 	"github.com/groboclown/nightjar-mesh/internal/demo"
 	"github.com/groboclown/nightjar-mesh/internal/envoy"
-	"github.com/groboclown/nightjar-mesh/internal/envoy/envoytest"
 )
 
 // walk is the walk-through of docs/simulator.md, in a folder of its own and with ports that nobody else has.
@@ -44,7 +43,7 @@ func newWalk(t *testing.T) *walk {
 			"LISTEN_PORT=8081", "LISTEN_PORT="+ports[5], "127.0.0.1:8081", "127.0.0.1:"+ports[5], ":9902", ":"+ports[2], ":9903", ":"+ports[3],
 			"/path/to/nightjar-mesh/.tools/envoy-"+envoy.Version+"/", ""),
 		env: []string{
-			"PATH=" + dir + "/bin:" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir, "GORACE=atexit_sleep_ms=0",
+			"PATH=" + binaries(t) + ":" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir, "GORACE=atexit_sleep_ms=0",
 			"NIGHTJAR_XDS_LISTEN=127.0.0.1:" + ports[2], "NIGHTJAR_ADMIN_LISTEN=127.0.0.1:" + ports[3], "ENVOY_ADMIN_PORT=" + ports[4],
 		},
 	}
@@ -59,10 +58,6 @@ func newWalk(t *testing.T) *walk {
 			w.terminals[terminal] = append(w.terminals[terminal], w.ports.Replace(strings.TrimSpace(commands)))
 		}
 	}
-	bin := filepath.Join(dir, "bin")
-	must(t, os.Mkdir(bin, 0o755))
-	must(t, os.WriteFile(filepath.Join(bin, "nightjar"), []byte("#!/bin/sh\n"+asNightjar+"=1 exec "+os.Args[0]+" \"$@\"\n"), 0o755))
-	must(t, os.Symlink(envoytest.Path(t), filepath.Join(bin, "envoy")))
 	must(t, os.WriteFile(filepath.Join(dir, "world.yaml"), []byte(w.ports.Replace(w.fenced("yaml", 0))), 0o644))
 	must(t, os.WriteFile(filepath.Join(dir, "settings"), []byte(w.ports.Replace(w.fenced("sh", 0))), 0o644))
 	return w
