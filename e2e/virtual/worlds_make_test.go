@@ -141,7 +141,7 @@ func (g *generator) service(n int) (ecssim.FileService, routed) {
 	if g.chance(30) {
 		s.LoadBalancers = []ecssim.FileTarget{{Container: "web", Port: port}}
 	}
-	if g.chance(20) {
+	if g.chance(20) && s.Network != "host" { // there two task sets would want the same port of a machine: ECS places no such task
 		s.Controller = one(g, "CODE_DEPLOY", "EXTERNAL")
 	}
 	if g.chance(20) && s.Launch != "FARGATE" {
@@ -167,6 +167,7 @@ func (g *generator) happen(at time.Duration) {
 	switch chance := g.IntN(100); {
 	case chance < 14:
 		step(ecssim.FileStep{Do: "deploy"})
+		g.add(switched(at+2*time.Second, service))
 	case chance < 28:
 		step(ecssim.FileStep{Do: "scale", To: new(one(g, 0, 0, 1, 1, 2, 3, 5))})
 	case chance < 36:
@@ -201,6 +202,12 @@ func (g *generator) happen(at time.Duration) {
 }
 
 func (g *generator) add(h happening) { g.w.happenings = append(g.w.happenings, h) }
+
+// switched makes the newest task set the primary one, where the service has any.
+func switched(at time.Duration, service string) happening {
+	s := ecssim.FileStep{Do: "primary", Service: service}
+	return happening{at: at, what: s.String(), step: &s}
+}
 
 // containerStops stops a container, which mostly is started again.
 func (g *generator) containerStops(at time.Duration, service string) {

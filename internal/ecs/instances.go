@@ -42,8 +42,10 @@ func (r *round) findInstances(ctx context.Context) {
 			}
 			r.mu.Lock()
 			r.instances[arn] = &foundInstance{instance: found[arn], at: time.Now()}
-			for _, key := range needs[arn] {
-				r.watches[key].changes++
+			for key, w := range r.watches { // any service of the ECS cluster may have tasks there
+				if key.cluster == b.cluster {
+					w.changes++
+				}
 			}
 			r.mu.Unlock()
 		}
