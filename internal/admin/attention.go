@@ -95,7 +95,11 @@ const (
 // ofSeveral says of several services what is said of one.
 func ofSeveral(what string) string {
 	for _, pair := range [][2]string{
-		{itsPaths, theirPaths}, {itNeverRead, theyNeverRead}, {itStays, theyStay}, {nothingOfIt, nothingOfThem}, {itsTasks, theirTasks},
+		{itsPaths, theirPaths},
+		{itNeverRead, theyNeverRead},
+		{itStays, theyStay},
+		{nothingOfIt, nothingOfThem},
+		{itsTasks, theirTasks},
 		{allOfIt, allOfThem}, {passedOn, theyPassOn}, {unreadYet, theyAreUnread}, {itIsOld, theyAreOld},
 	} {
 		if rest, is := strings.CutPrefix(what, pair[0]); is {

@@ -2,10 +2,11 @@ package owntask
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
-	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/groboclown/nightjar-mesh/internal/mesh"
@@ -15,8 +16,8 @@ import (
 // portPatience bounds the try of a port: it is on this machine.
 const portPatience = 300 * time.Millisecond
 
-// PortClosed tells whether a connection to the address is refused. One that nobody answers in time isn't: an app that is busy
-// is slow, too.
+// PortClosed tells whether a connection to the address is refused, as nothing listens there. One that nobody answers in time
+// isn't: an app that is busy is slow, too.
 func PortClosed(ctx context.Context, at netip.AddrPort) bool {
 	ctx, cancel := context.WithTimeout(ctx, portPatience)
 	defer cancel()
@@ -25,7 +26,7 @@ func PortClosed(ctx context.Context, at netip.AddrPort) bool {
 		_ = conn.Close()
 		return false
 	}
-	return ctx.Err() == nil && !os.IsTimeout(err)
+	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
 // tryPorts marks the endpoints of running containers at whose port nothing listens, all at a time. What ECS calls UNHEALTHY
