@@ -100,7 +100,10 @@ func ofSeveral(what string) string {
 		{itStays, theyStay},
 		{nothingOfIt, nothingOfThem},
 		{itsTasks, theirTasks},
-		{allOfIt, allOfThem}, {passedOn, theyPassOn}, {unreadYet, theyAreUnread}, {itIsOld, theyAreOld},
+		{allOfIt, allOfThem},
+		{passedOn, theyPassOn},
+		{unreadYet, theyAreUnread},
+		{itIsOld, theyAreOld},
 	} {
 		if rest, is := strings.CutPrefix(what, pair[0]); is {
 			return pair[1] + rest
