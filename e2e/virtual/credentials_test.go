@@ -127,6 +127,7 @@ func TestCredentialsThatFailWhileItServes(t *testing.T) {
 				oneLine(t, n, kind.want)
 				kind.end(k)
 				within(t, 10*time.Second, "it goes on by itself", func() bool { return k.right(n) })
+				time.Sleep(20 * time.Second) // an end is said after some calm
 				if lines := n.log.lines("reading works again"); len(lines) != 1 {
 					t.Errorf("%q", lines)
 				}

@@ -54,7 +54,8 @@ func version(s types.Service) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %d %d %d", aws.ToString(s.Status), s.DesiredCount, s.RunningCount, s.PendingCount)
 	for _, d := range s.Deployments {
-		fmt.Fprintf(&b, " %s %s %d %d %d %d", aws.ToString(d.Id), aws.ToString(d.Status), d.DesiredCount, d.RunningCount, d.PendingCount, d.FailedTasks)
+		fmt.Fprintf(&b, " %s %s %d %d %d %d", aws.ToString(d.Id), aws.ToString(d.Status),
+			d.DesiredCount, d.RunningCount, d.PendingCount, d.FailedTasks)
 	}
 	for _, t := range s.TaskSets {
 		fmt.Fprintf(&b, " %s %s %d %d", aws.ToString(t.Id), aws.ToString(t.Status), t.RunningCount, t.PendingCount)
