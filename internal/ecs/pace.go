@@ -66,9 +66,16 @@ func IntervalsFor(size Size, rate float64) Intervals {
 		Follow: followRate * share,
 	}
 	left := 0.95*rate - per(lists, i.Lists) - per(tasks, i.Tasks)
-	i.Moving = max(quickest, after(services, fleetRate*share), after(1, rate))
+	i.Moving = max(quickest, after(services, fleetRate*share), after(1, rate), wave(size.Readers))
 	i.Services = max(i.Moving, after(services, left))
 	return i
+}
+
+// wave is over how long many sidecars must see the same change, so that the account pays for what that makes them ask: each lists
+// and describes tasks at once. Its bucket fills again meanwhile, and most of a burst is there for what that doesn't pay.
+func wave(readers int) time.Duration {
+	const calls, kept, refill = 2, 20, 11
+	return max(0, after(calls*float64(readers)-(accountBurst-kept), refill))
 }
 
 // inSteps are the intervals as they come out where it is looked at what is due after each pause.
