@@ -29,6 +29,8 @@ const (
 type Size struct {
 	// Services are the services, and Tasks the tasks, of each ECS cluster.
 	Services, Tasks map[string]int
+	// Strangers are the tasks of others there, as far as they are known: a list of the ECS cluster names them too.
+	Strangers map[string]int
 	// Readers are the sidecars that read as this one does, this one included; at least 1.
 	Readers int
 }
@@ -38,7 +40,7 @@ func (s Size) calls() (services, lists, tasks float64) {
 	for cluster, n := range s.Services {
 		services += pages(n, servicesTogether)
 		// One list of the ECS cluster serves several services, where its pages are fewer than those.
-		lists += min(float64(n), max(1, pages(s.Tasks[cluster], listed)))
+		lists += min(float64(n), max(1, pages(s.Tasks[cluster]+s.Strangers[cluster], listed)))
 		tasks += pages(s.Tasks[cluster], together)
 	}
 	return services, lists, tasks

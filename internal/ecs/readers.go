@@ -29,13 +29,18 @@ func (s *Schedule) own() (serviceKey, bool) {
 // Size is what reading costs as things are, and how many read by the same schedule: the tasks of the own service, and every task
 // seen that has a container of nightjar's name.
 func (inv *Inventory) Size(s *Schedule) Size {
-	size := Size{Services: map[string]int{}, Tasks: map[string]int{}, Readers: 1}
+	size := Size{Services: map[string]int{}, Tasks: map[string]int{}, Strangers: map[string]int{}, Readers: 1}
 	own, known := s.own()
 	for key, d := range inv.services {
-		if inv.watches[key].read {
-			size.Services[key.cluster]++
-			size.Tasks[key.cluster] += max(len(inv.lists[key]), d.service.RunningCount)
+		if !inv.watches[key].read {
+			size.Strangers[key.cluster] = d.service.RunningCount
+			continue
 		}
+		size.Services[key.cluster]++
+		size.Tasks[key.cluster] += max(len(inv.lists[key]), d.service.RunningCount)
+	}
+	for cluster, wide := range inv.wide {
+		size.Strangers[cluster] = max(size.Strangers[cluster], len(wide.strangers))
 	}
 	readers := 0
 	for _, t := range inv.tasks {
