@@ -131,8 +131,11 @@ func TestATargetGroupNamesThePortThatNothingElseTells(t *testing.T) {
 				if s := read(t, targets, ref(0), task(c)); !strings.Contains(s.Problem, "AWS has not told yet") || time.Since(begin) > 0 {
 					t.Errorf("the first reading waits for nobody: %+v after %s", s, time.Since(begin))
 				}
-				if !targets.Settle(t.Context()) {
-					t.Error("nothing to settle")
+				if len(test.named) > 1 {
+					time.Sleep(time.Minute) // the answer is there before anybody waits for it
+				}
+				if !targets.Settle(t.Context()) || targets.Settle(t.Context()) {
+					t.Error("there is one question to settle")
 				}
 				s := read(t, targets, ref(0), task(c))
 				if test.at != "" && (len(s.Endpoints) != 1 || s.Endpoints[0].Addr.String() != test.at) || !strings.Contains(s.Problem, test.reason) {

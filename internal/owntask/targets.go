@@ -29,6 +29,7 @@ type Targets struct {
 
 	mu     sync.Mutex
 	asking chan struct{} // closed when the question under way is answered; nil without one
+	last   chan struct{} // that of the last question, until Settle
 	known  []Target
 	err    error
 	next   time.Time
@@ -44,6 +45,7 @@ func (t *Targets) of(ctx context.Context, container string) (ports []uint16, wit
 	defer t.mu.Unlock()
 	if t.asking == nil && !time.Now().Before(t.next) {
 		t.asking = make(chan struct{})
+		t.last = t.asking
 		go t.ask(ctx)
 	}
 	for _, target := range t.known {
@@ -77,13 +79,15 @@ func (t *Targets) ask(ctx context.Context) {
 	}
 }
 
-// Settle waits for the question under way, and tells whether there was one.
+// Settle waits for the question under way, and tells whether one was asked since it was last called: a reading from before may
+// not know the answer.
 func (t *Targets) Settle(ctx context.Context) bool {
 	if t == nil {
 		return false
 	}
 	t.mu.Lock()
-	asking := t.asking
+	asking := t.last
+	t.last = nil
 	t.mu.Unlock()
 	if asking == nil {
 		return false
