@@ -377,6 +377,7 @@ type observed struct {
 	services map[string]bool // described in this reading, ECS-CLUSTER/NAME; true where ACTIVE
 	tasks    map[string]bool // described in this reading, by ID
 	looked   map[string]bool // their tasks were listed or described in this reading, ECS-CLUSTER/NAME
+	listed   map[string]bool // and those whose tasks were listed; ECS-CLUSTER/ where that was of all of it
 }
 
 func (o *observed) api(api ecs.API) ecs.API {
@@ -409,7 +410,17 @@ func (o *observed) ServiceTasks(ctx context.Context, cluster, service string) ([
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.looked[cluster+"/"+service] = o.looked[cluster+"/"+service] || err == nil
+	o.listed[cluster+"/"+service] = true
 	return arns, err
+}
+
+// ClusterTasks implements ecs.API.
+func (o *observed) ClusterTasks(ctx context.Context, cluster string, most int) ([]string, bool, error) {
+	arns, whole, err := o.API.ClusterTasks(ctx, cluster, most)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.listed[cluster+"/"] = true
+	return arns, whole, err
 }
 
 // Tasks implements ecs.API.
@@ -426,7 +437,7 @@ func (o *observed) Tasks(ctx context.Context, cluster string, arns []string) (ma
 // Read implements control.Reader.
 func (o *observed) Read(ctx context.Context, refs []mesh.ServiceRef) []mesh.Reading {
 	begun := time.Now()
-	o.services, o.tasks, o.looked = map[string]bool{}, map[string]bool{}, map[string]bool{}
+	o.services, o.tasks, o.looked, o.listed = map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	readings := o.Reader.Read(ctx, refs)
 	o.oracle.mu.Lock()
 	defer o.oracle.mu.Unlock()
@@ -435,6 +446,15 @@ func (o *observed) Read(ctx context.Context, refs []mesh.ServiceRef) []mesh.Read
 		o.read(begun, readings)
 	}
 	return readings
+}
+
+// patience is how long the list may wait that follows a description, until the account's share has paid for those before.
+const patience = 20 * time.Second
+
+// followed tells whether a reading looked what a description of a service means, or should have by now.
+func (o *observed) followed(p *place, now time.Time) bool {
+	cluster, _, _ := strings.Cut(p.of, "/")
+	return !o.services[p.of] || o.listed[p.of] || o.listed[cluster+"/"] || now.Sub(p.changed) > patience
 }
 
 // read notes what good readings, which began at a time and end now, have shown.
@@ -469,7 +489,7 @@ func (o *observed) read(begun time.Time, readings []mesh.Reading) {
 		afterChange := !begun.Before(p.changed.Add(o.lateness(p.changed)))
 		switch {
 		case !good[p.of]:
-		case !p.serves && afterChange && (p.taskOver && described || !p.taskOver && o.tasks[s.task]):
+		case !p.serves && afterChange && (p.taskOver && described && o.followed(p, now) || !p.taskOver && o.tasks[s.task]):
 			if len(p.shown) > 0 && (o.looked[p.of] || described && !o.services[p.of]) {
 				p.again = append(p.again, now)
 			}
