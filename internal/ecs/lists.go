@@ -231,11 +231,12 @@ func (r *round) confirmEmpty(ctx context.Context, listed []serviceKey) {
 	}))
 }
 
-// confirmStopped doubts lists of this round that lack tasks which ran, and have none that does: they may be of long ago.
+// confirmStopped doubts lists of this round that lack tasks which ran, and have none that does, or name stopped ones alone: they
+// may be of long ago.
 func (r *round) confirmStopped(ctx context.Context) {
 	var doubtful []serviceKey
 	for key, before := range r.before {
-		if r.errs[key] == nil && len(r.lists[key]) > 0 && !r.anyRuns(r.lists[key]) && r.anyRuns(before) {
+		if r.errs[key] == nil && len(r.lists[key]) > 0 && !r.anyRuns(r.lists[key]) && (r.anyRuns(before) || r.allStopped(r.lists[key])) {
 			doubtful = append(doubtful, key)
 		}
 	}
@@ -245,6 +246,11 @@ func (r *round) confirmStopped(ctx context.Context) {
 // anyRuns tells whether any of these tasks was RUNNING when it was last described.
 func (r *round) anyRuns(arns []string) bool {
 	return slices.ContainsFunc(arns, func(arn string) bool { return r.tasks[arn] != nil && lives(r.tasks[arn].task) == "" })
+}
+
+// allStopped tells whether all of these tasks are known to have stopped: such a list is of long ago, whatever was listed before.
+func (r *round) allStopped(arns []string) bool {
+	return !slices.ContainsFunc(arns, func(arn string) bool { return r.tasks[arn] == nil || r.tasks[arn].task.LastStatus != "STOPPED" })
 }
 
 // confirm describes services whose list shows no running task: it is believed only where the service has none either, or is
