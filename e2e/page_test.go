@@ -118,11 +118,11 @@ func madeUpService(now time.Time, n int, name string) control.ServiceStatus {
 			Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(n / 250), byte(n % 250), byte(e + 1)}), uint16(32768+e)),
 			Task: fmt.Sprintf("%016x%016x", n*7919+1, e*104729+3), Health: health, Zone: "eu-west-1" + string("abc"[e%3]),
 			Container: "web", Port: 8080,
-			Deployment: fmt.Sprintf("ecs-svc/%019d", n*1000003+17), Revision: fmt.Sprintf("service:%d", n+3), Since: now.Add(-time.Duration(e+1) * 37 * time.Minute),
+			Deployment: fmt.Sprintf("ecs-svc/%019d", n*1000003+17), Revision: fmt.Sprintf("service:%d", n+3), Since: now.Add(-time.Duration(e+1) * 13 * time.Hour),
 		})
 	}
 	return control.ServiceStatus{
-		Service: s, Answered: true, Own: strings.HasPrefix(name, "own-task"), ReadAt: now, ChangedAt: now.Add(-time.Duration(n+1) * 11 * time.Minute),
+		Service: s, Answered: true, Own: strings.HasPrefix(name, "own-task"), ReadAt: now, ChangedAt: now.Add(-time.Duration(n+1) * 11 * time.Hour),
 	}
 }
 
