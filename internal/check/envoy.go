@@ -34,6 +34,8 @@ type Nightjar struct {
 type Refusal struct {
 	// Type is a word: cluster, endpoint, route or listener.
 	Type, Name string
+	// Setting is the variable that it comes from, "" where no single one is.
+	Setting string
 	// Message is Envoy's.
 	Message string
 }
@@ -154,24 +156,7 @@ func judgeRefusal(r Refusal) Finding {
 		Do:    "compare it with what `nightjar render` prints",
 	}
 	if r.Type == "listener" {
-		f.Do = "most often its port is taken, or too low for Envoy's user: change " + listenVariable(r.Name)
+		f.Do = "most often its port is taken, or too low for Envoy's user: change " + cmp.Or(r.Setting, "the variable of its port")
 	}
 	return f
-}
-
-// listenVariable is the variable of a listener's port.
-func listenVariable(name string) string {
-	direction, port, own := strings.Cut(name, "-")
-	switch {
-	case direction == "egress" && own:
-		return "the SERVICE_LISTEN_PORT_X that is " + port
-	case direction == "egress":
-		return "EGRESS_LISTEN_PORT"
-	case direction == "ingress" && own:
-		return "the CONTAINER_LISTEN_PORT_X that is " + port
-	case direction == "ingress":
-		return "INGRESS_LISTEN_PORT"
-	default:
-		return "NIGHTJAR_ENVOY_STATS_LISTEN"
-	}
 }

@@ -50,15 +50,14 @@ func TestWhatIsSaidOfEnvoy(t *testing.T) {
 
 func TestARefusedListenerNamesItsVariable(t *testing.T) {
 	local := &config.Config{Admin: config.Address{Network: "tcp", Host: "127.0.0.1", Port: 9903}}
-	for name, variable := range map[string]string{
-		"egress": "EGRESS_LISTEN_PORT", "egress-8085": "the SERVICE_LISTEN_PORT_X that is 8085", "ingress": "INGRESS_LISTEN_PORT",
-		"ingress-8086": "the CONTAINER_LISTEN_PORT_X that is 8086", "nightjar-stats": "NIGHTJAR_ENVOY_STATS_LISTEN",
+	for setting, variable := range map[string]string{
+		"EGRESS_LISTEN_PORT": "EGRESS_LISTEN_PORT", "CONTAINER_LISTEN_PORT_2": "CONTAINER_LISTEN_PORT_2", "": "the variable of its port",
 	} {
-		n := &Nightjar{Ready: true, Envoys: []string{"me"}, Refusals: []Refusal{{Type: "listener", Name: name, Message: "cannot bind"}}}
+		n := &Nightjar{Ready: true, Envoys: []string{"me"}, Refusals: []Refusal{{Type: "listener", Name: "l", Setting: setting, Message: "cannot bind"}}}
 		findings := judgeNightjar(Surroundings{Nightjar: n}, local)
 		if len(findings) != 2 || findings[0].Result != OK || findings[1].Result != Fail || !strings.HasSuffix(findings[1].Do, "change "+variable) ||
 			!strings.Contains(findings[1].Found, "cannot bind") {
-			t.Errorf("%s: %+v", name, findings)
+			t.Errorf("%s: %+v", setting, findings)
 		}
 	}
 	idle := judgeNightjar(Surroundings{Nightjar: &Nightjar{Ready: true, Note: "Envoy dials another address"}}, local)

@@ -143,7 +143,7 @@ func (n *neighbours) Nightjar(ctx context.Context) (*check.Nightjar, error) {
 	for _, node := range report.Envoys {
 		found.Envoys = append(found.Envoys, node.ID)
 		for _, r := range node.Refused {
-			found.Refusals = append(found.Refusals, check.Refusal{Type: r.Type, Name: r.Name, Message: r.Message})
+			found.Refusals = append(found.Refusals, check.Refusal{Type: r.Type, Name: r.Name, Setting: r.Setting, Message: r.Message})
 		}
 	}
 	return found, nil
