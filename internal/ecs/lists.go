@@ -31,9 +31,8 @@ type wideList struct {
 	at   time.Time
 }
 
-// dueLists are the active services whose tasks are to be listed. With a quiet one, or where that
-// costs nothing, others of the same ECS cluster that are due soon are taken along: one list may serve them all, and from then on
-// they are due together.
+// dueLists are the active services whose tasks are to be listed. With a quiet one, or where that costs nothing, others of the
+// same ECS cluster that are due soon are taken along: one list may serve them all, and from then on they are due together.
 func (r *round) dueLists() []serviceKey {
 	var due, soon []serviceKey
 	clusters := map[string]bool{}
@@ -231,12 +230,13 @@ func (r *round) confirmEmpty(ctx context.Context, listed []serviceKey) {
 	}))
 }
 
-// confirmStopped doubts lists of this round that lack tasks which ran, and have none that does, or name stopped ones alone: they
-// may be of long ago.
+// confirmStopped doubts what a look at tasks shows where none runs that is listed: tasks that ran are listed no more, or all that
+// are have stopped. The list may be of long ago.
 func (r *round) confirmStopped(ctx context.Context) {
 	var doubtful []serviceKey
-	for key, before := range r.before {
-		if r.errs[key] == nil && len(r.lists[key]) > 0 && !r.anyRuns(r.lists[key]) && (r.anyRuns(before) || r.allStopped(r.lists[key])) {
+	for key := range r.looked {
+		list := r.lists[key]
+		if r.errs[key] == nil && len(list) > 0 && !r.anyRuns(list) && (r.anyRuns(r.before[key]) || r.allStopped(list)) {
 			doubtful = append(doubtful, key)
 		}
 	}
@@ -262,7 +262,10 @@ func (r *round) confirm(ctx context.Context, doubtful []serviceKey) {
 	}))
 	for _, key := range doubtful {
 		if d := r.services[key]; r.errs[key] == nil && d.active() && d.service.RunningCount > 0 {
-			r.lists[key], r.watches[key].version = r.before[key], "doubted" // so that it is listed before it is believed
+			if before, listed := r.before[key]; listed {
+				r.lists[key] = before
+			}
+			r.watches[key].version = "doubted" // so that it is listed before it is believed
 			r.fail(key, &Fault{
 				Asked: fmt.Sprintf("the tasks of the service %s/%s", key.cluster, key.name), Permission: "ecs:ListTasks",
 				Wrong: "the list shows no running task, and the service has some", Said: fmt.Sprintf("runningCount is %d", d.service.RunningCount),

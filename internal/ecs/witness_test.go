@@ -113,3 +113,26 @@ func TestAListOfLongAgoTakesAwayNothingThatRuns(t *testing.T) {
 		}
 	})
 }
+
+func TestTasksOfAListOfLongAgoThatHaveStoppedLeaveNoServiceEmpty(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeAWS()
+		f.add("c1", "a", bridgeTask("old", 1))
+		inv := NewInventory(f, steady(1))
+		paced(t, inv, time.Minute, refTo("c1", "a"))
+		old := bridgeTask("old", 1)
+		old.Group, old.DesiredStatus, old.LastStatus = "service:a", "STOPPED", "STOPPED"
+		f.change(func() { f.tasks[old.ARN] = old }) // another runs by now, which the list doesn't name yet
+		if n := witnesses(t, inv, time.Minute, refTo("c1", "a")); n > 0 {
+			t.Errorf("believed %d times", n)
+		}
+		f.change(func() {
+			s := f.services["c1/a"]
+			s.RunningCount = 0
+			f.services["c1/a"] = s
+		})
+		if n := witnesses(t, inv, time.Minute, refTo("c1", "a")); n < 2 {
+			t.Errorf("where none runs it is believed: seen %d times", n)
+		}
+	})
+}
