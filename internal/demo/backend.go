@@ -144,6 +144,9 @@ func (b *Backend) Stop(ctx context.Context) error {
 	<-b.done
 	b.closeSockets(true) // those that began meanwhile
 	b.grpc.Stop()
+	if errors.Is(err, net.ErrClosed) {
+		return nil // refuse had closed the port, and the server had not seen it yet
+	}
 	return err
 }
 

@@ -168,3 +168,17 @@ func TestAWebsocketEndsWithItsBackend(t *testing.T) {
 		}
 	}
 }
+
+// TestAPortThatIsClosedFirstIsNoFailure has backends that end right after their port: the server may not have seen that yet.
+func TestAPortThatIsClosedFirstIsNoFailure(t *testing.T) {
+	for range 1000 {
+		b, err := StartBackend(Identity{}, netip.MustParseAddrPort("127.0.0.1:0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.refuse()
+		if err := b.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
