@@ -51,3 +51,35 @@ func TestManySidecarsFollowOneServiceByWhatTheAccountAffords(t *testing.T) {
 		})
 	}
 }
+
+func TestWhenTheTasksOfAServiceAreListed(t *testing.T) {
+	every := Intervals{Moving: time.Second, Lists: 10 * time.Minute}
+	now := time.Now()
+	quiet := watch{version: "1", listed: now.Add(-5 * time.Minute), changed: now.Add(-6 * time.Minute), factor: 1}
+	for _, test := range []struct {
+		name       string
+		watch      func(w *watch)
+		version    string
+		afforded   bool
+		wantListed bool
+	}{
+		{"nothing moved", nil, "1", true, false},
+		{"it was never listed", func(w *watch) { w.listed = time.Time{} }, "1", false, true},
+		{"the list is old", func(w *watch) { w.listed = now.Add(-every.Lists) }, "1", false, true},
+		{"its last try failed just now", func(w *watch) { w.notBefore = now.Add(time.Second) }, "2", true, false},
+		// A change that was seen long ago and could not be afforded then: the service is not in motion any more.
+		{"the description is newer than the list", nil, "2", true, true},
+		{"it is, and the account has nothing left for it", nil, "2", false, false},
+		{"it is in motion", func(w *watch) { w.listed, w.changed = now.Add(-2*time.Second), now.Add(-3*time.Second) }, "1", true, true},
+		{"it is, and was listed just now", func(w *watch) { w.listed, w.changed = now.Add(-time.Second/2), now.Add(-time.Second) }, "1", true, false},
+	} {
+		w := quiet
+		if test.watch != nil {
+			test.watch(&w)
+		}
+		d := &describedService{service: Service{Version: test.version}}
+		if got := w.listDue(now, d, every, test.afforded); got != test.wantListed {
+			t.Errorf("%s: due is %v", test.name, got)
+		}
+	}
+}
