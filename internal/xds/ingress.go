@@ -3,6 +3,7 @@ package xds
 import (
 	"slices"
 
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -20,9 +21,24 @@ import (
 func receive(p *packer, m *hcmv3.HttpConnectionManager, l mesh.Listener, ingress []string) {
 	m.UseRemoteAddress = wrapperspb.Bool(true)
 	m.XffNumTrustedHops = l.TrustedHops
+	m.LocalReplyConfig = markUnsent()
 	if l.HealthPath != "" {
 		m.HttpFilters = slices.Insert(m.HttpFilters, 0, httpFilter("envoy.filters.http.health_check", p, healthPath(l.HealthPath, ingress)))
 	}
+}
+
+// markUnsent marks Envoy's own answers to requests that never reached an app: no connection came about (UF), or there is no
+// endpoint (UH). The Envoy of the calling task may then try any method again, elsewhere.
+func markUnsent() *hcmv3.LocalReplyConfig {
+	return &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{{
+		Filter: &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ResponseFlagFilter{
+			ResponseFlagFilter: &accesslogv3.ResponseFlagFilter{Flags: []string{"UF", "UH"}},
+		}},
+		HeadersToAdd: []*corev3.HeaderValueOption{{
+			Header:       &corev3.HeaderValue{Key: unsentHeader, Value: "1"},
+			AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+		}},
+	}}}
 }
 
 // forwardedHeaders settle X-Forwarded-*. Behind trusted proxies they arrive as the last of these sent them, and Envoy adds no

@@ -40,6 +40,8 @@ func routeConfig(listener mesh.Listener, splits []mesh.Split) (*Resource, error)
 		Domains:                []string{"*"},
 		RetryPolicy:            retryPolicy(p, retryUnsent, usualRetries),
 		RequestBodyBufferLimit: wrapperspb.UInt64(retryBodyLimit),
+		// Of what an app sends, and at the calling app; what ingress itself answers keeps it.
+		ResponseHeadersToRemove: []string{unsentHeader},
 	}
 	needs := map[string]bool{}
 	for _, s := range splits {
