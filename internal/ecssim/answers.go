@@ -346,7 +346,7 @@ type containerInstanceAnswer struct {
 
 func (v *view) containerInstanceAnswer(i *instance) containerInstanceAnswer {
 	a := containerInstanceAnswer{
-		ContainerInstanceARN: i.arn, EC2InstanceID: i.id, Status: "ACTIVE", AgentConnected: !i.lost, Version: 1, RunningTasksCount: i.tasks,
+		ContainerInstanceARN: i.arn, EC2InstanceID: i.id, Status: i.status(), AgentConnected: !i.lost, Version: 1, RunningTasksCount: i.tasks,
 		Attributes:  []attributeAnswer{{"ecs.availability-zone", i.zone}, {Name: "ecs.capability.privileged-container"}},
 		Attachments: []struct{}{}, RegisteredResources: []struct{}{}, RemainingResources: []struct{}{},
 	}

@@ -2,6 +2,7 @@ package ecssim
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -142,8 +143,51 @@ func (w *World) RunTask(clusterName, name string) error {
 	return nil
 }
 
+// Interrupt stops a task as an interruption of Fargate Spot does, at once: no other task starts first. An empty ID is the oldest
+// running task. Source: Amazon ECS developer guide, "Amazon ECS clusters for Fargate", termination notices.
+func (w *World) Interrupt(clusterName, name, id string) error {
+	return w.onTask(clusterName, name, id, func(t *task) {
+		w.stop(t, "SpotInterruption", "Your Spot Task was interrupted.")
+		w.reconcile(t.service)
+	})
+}
+
+// DrainInstance sets an instance to DRAINING: its services' tasks are replaced elsewhere, and stop when the new ones have been
+// RUNNING for the overlap. Source: Amazon ECS developer guide, "Draining Amazon ECS container instances".
+func (w *World) DrainInstance(clusterName, id string) error {
+	return w.onInstance(clusterName, id, func(i *instance) {
+		i.draining = true
+		for _, t := range w.order {
+			t.leaving = t.leaving || t.at == i
+		}
+		services := w.clusters[clusterName].services
+		for _, name := range slices.Sorted(maps.Keys(services)) {
+			w.reconcile(services[name])
+		}
+	})
+}
+
+// status is what DescribeContainerInstances says of it.
+func (i *instance) status() string {
+	if i.draining {
+		return "DRAINING"
+	}
+	return "ACTIVE"
+}
+
 // LoseInstance takes an instance away with all that runs on it.
 func (w *World) LoseInstance(clusterName, id string) error {
+	return w.onInstance(clusterName, id, func(i *instance) {
+		i.lost = true
+		for _, t := range slices.Clone(w.order) {
+			if t.at == i && !t.stopping {
+				w.die(t)
+			}
+		}
+	})
+}
+
+func (w *World) onInstance(clusterName, id string, do func(*instance)) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c := w.clusters[clusterName]
@@ -154,11 +198,6 @@ func (w *World) LoseInstance(clusterName, id string) error {
 	if at < 0 {
 		return fmt.Errorf("the ECS cluster %s has no instance %s", clusterName, id)
 	}
-	c.instances[at].lost = true
-	for _, t := range slices.Clone(w.order) {
-		if t.at == c.instances[at] && !t.stopping {
-			w.die(t)
-		}
-	}
+	do(c.instances[at])
 	return nil
 }

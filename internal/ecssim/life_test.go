@@ -229,6 +229,52 @@ func TestADeletedServiceAndALostInstance(t *testing.T) {
 	}
 }
 
+func TestADrainedInstanceKeepsItsTasksUntilOthersServe(t *testing.T) {
+	spec := bridgeSpec(2)
+	spec.Overlap = 5 * time.Second
+	w, start := worldWith(t, spec)
+	w.Advance(start.Add(10 * time.Second))
+	if err := w.DrainInstance("c1", "i-0"); err != nil {
+		t.Fatal(err)
+	}
+	on := func(address string) (n int) {
+		for _, a := range w.Apps() {
+			if a.Phase == Serving && a.Ports[0].At.Addr().String() == address {
+				n++
+			}
+		}
+		return n
+	}
+	before, elsewhere := on("127.50.1.1"), on("127.50.1.2")
+	w.Advance(start.Add(14 * time.Second)) // the new ones run, the overlap isn't over
+	if on("127.50.1.1") != before || on("127.50.1.2") != before+elsewhere {
+		t.Errorf("during the overlap %d and %d tasks serve, want %d and %d", on("127.50.1.1"), on("127.50.1.2"), before, before+elsewhere)
+	}
+	w.Advance(start.Add(time.Minute))
+	if on("127.50.1.1") != 0 || on("127.50.1.2") != 2 {
+		t.Errorf("in the end %d and %d tasks serve", on("127.50.1.1"), on("127.50.1.2"))
+	}
+	if err := w.DrainInstance("c1", "i-9"); err == nil {
+		t.Error("an instance that isn't there can be drained")
+	}
+}
+
+func TestAnInterruptedTaskStopsBeforeAnotherStarts(t *testing.T) {
+	w, start := worldWith(t, bridgeSpec(2))
+	w.Advance(start.Add(10 * time.Second))
+	first := w.Tasks("c1", "web")[0]
+	if err := w.Interrupt("c1", "web", ""); err != nil {
+		t.Fatal(err)
+	}
+	if now := w.Tasks("c1", "web"); len(now) != 1 || now[0] == first {
+		t.Errorf("%v serve; %s was interrupted", now, first)
+	}
+	w.Advance(start.Add(20 * time.Second))
+	if now := w.Tasks("c1", "web"); len(now) != 2 {
+		t.Errorf("%d tasks in the end", len(now))
+	}
+}
+
 func TestStoppedTasksAreForgottenAfterAnHour(t *testing.T) {
 	w, start := worldWith(t, bridgeSpec(1))
 	w.Advance(start.Add(5 * time.Second))

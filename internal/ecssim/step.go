@@ -53,6 +53,10 @@ func (s *Sim) Do(step FileStep) error {
 		return w.Delete(clusterName, name)
 	case "run-task":
 		return w.RunTask(clusterName, name)
+	case "interrupt":
+		return w.Interrupt(clusterName, name, "")
+	case "drain-instance":
+		return w.DrainInstance(clusterName, name)
 	case "lose-instance":
 		return w.LoseInstance(clusterName, name)
 	case "fault":
@@ -72,7 +76,8 @@ func (s FileStep) fault() Fault {
 // steps are what a FileStep may do.
 func steps() []string {
 	return []string{
-		"deploy", "scale", "kill", "stop", "restart", "health", "container", "primary", "delete", "run-task", "lose-instance", "fault", "heal",
+		"deploy", "scale", "kill", "stop", "interrupt", "restart", "health", "container", "primary", "delete", "run-task", "drain-instance",
+		"lose-instance", "fault", "heal",
 	}
 }
 

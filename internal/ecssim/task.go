@@ -25,6 +25,8 @@ type task struct {
 	phase    Phase
 	// stopping marks that its end has begun.
 	stopping bool
+	// leaving marks that it is to be replaced, as its instance drains.
+	leaving bool
 }
 
 // version is the state of a task from a time on.
@@ -100,7 +102,7 @@ func (w *World) start(c *cluster, s *service, def Definition, startedBy, group s
 func (c *cluster) place() *instance {
 	var best *instance
 	for _, i := range c.instances {
-		if best == nil || best.lost && !i.lost || i.tasks < best.tasks && !i.lost {
+		if best == nil || !best.takes() && i.takes() || i.tasks < best.tasks && i.takes() {
 			best = i
 		}
 	}

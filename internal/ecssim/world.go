@@ -80,7 +80,11 @@ type instance struct {
 	dockerReal bool
 	tasks      int // that are not STOPPED
 	lost       bool
+	draining   bool
 }
+
+// takes tells whether tasks are placed there.
+func (i *instance) takes() bool { return !i.lost && !i.draining }
 
 // NewWorld makes an empty world at a time. Chance comes from the seed alone.
 func NewWorld(region, account string, start time.Time, timing Timing, seed uint64) *World {

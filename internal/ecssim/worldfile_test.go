@@ -98,7 +98,7 @@ func FuzzLoad(f *testing.F) {
 		"timeline: [{do: deploy, service: c/s}, {do: primary, service: c/s}, {do: kill, service: c/s}, {do: delete, service: c/s}, {do: deploy, service: c/s}]"))
 	f.Add([]byte("clusters: [{name: c, instances: [{id: i-}], services: [{name: s, network: bridge, desired: 1, containers: [{name: a, ports: [1]}]}]}]\n" +
 		"timeline: [{do: restart, service: c/s}, {do: health, service: c/s, container: a, health: UNHEALTHY}, {do: run-task, service: c/s}, " +
-		"{do: container, service: c/s, container: a, status: STOPPED}, {do: lose-instance, service: c/i-}, {do: stop, service: c/s}, {do: scale, service: c/s, to: 3}]"))
+		"{do: container, service: c/s, container: a, status: STOPPED}, {do: lose-instance, service: c/i-}, {do: drain-instance, service: c/i-}, {do: interrupt, service: c/s}, {do: stop, service: c/s}, {do: scale, service: c/s, to: 3}]"))
 	f.Add([]byte("timeline: !00 00"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		file, err := Load(text)
