@@ -65,6 +65,12 @@ func newRig(t testing.TB, world string, settings ...string) *rig {
 	t.Helper()
 	envoytest.Path(t)
 	sim, api := startWorld(t, world)
+	return rigOf(t, sim, api, settings...)
+}
+
+// rigOf is newRig with a world that runs already, and its API.
+func rigOf(t testing.TB, sim *ecssim.Sim, api string, settings ...string) *rig {
+	t.Helper()
 	ports := freePorts(t, 4)
 	r := &rig{t: t, sim: sim, base: "http://127.0.0.1:" + ports[0], settings: map[string]string{
 		"AWS_ENDPOINT_URL": api, "AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
@@ -94,24 +100,38 @@ var nets atomic.Int32
 
 func startWorld(t testing.TB, world string) (sim *ecssim.Sim, api string) {
 	t.Helper()
+	sim = simOf(t, world)
+	server := httptest.NewServer(sim.Server)
+	t.Cleanup(server.Close)
+	follow(t, demo.NewBackends(sim.World, func(err error) { t.Error(err) }))
+	return sim, server.URL
+}
+
+// simOf makes a world that nobody asks yet and no backends follow.
+func simOf(t testing.TB, world string) *ecssim.Sim {
+	t.Helper()
 	network := fmt.Sprintf("127.%d", 100+nets.Add(1)%120)
 	file, err := ecssim.Load([]byte(strings.ReplaceAll(world, "NET", network)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if sim, err = ecssim.New(file); err != nil {
+	sim, err := ecssim.New(file)
+	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(sim.Server)
-	t.Cleanup(server.Close)
+	return sim
+}
+
+// follow runs backends until the test ends.
+func follow(t testing.TB, backends *demo.Backends) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		demo.NewBackends(sim.World, func(err error) { t.Error(err) }).Run(ctx)
+		backends.Run(ctx)
 	}()
 	t.Cleanup(func() { cancel(); <-done })
-	return sim, server.URL
 }
 
 // freePorts are ports that nobody listens on now.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -32,8 +33,10 @@ type Answer struct {
 	// Protocol is what the request came by, such as HTTP/1.1.
 	Protocol string `json:"protocol"`
 	// Target is the request's path and query, as they arrived.
-	Target  string      `json:"target"`
-	Headers http.Header `json:"headers"`
+	Target string `json:"target"`
+	// Received is the size of the request's body in bytes.
+	Received int64       `json:"received"`
+	Headers  http.Header `json:"headers"`
 }
 
 // Backend is a real server that stands for a container: HTTP/1.1 and HTTP/2, gRPC and websockets on one port.
@@ -81,6 +84,9 @@ func StartBackend(who Identity, at netip.AddrPort) (*Backend, error) {
 // maxSleep bounds what a request may ask for.
 const maxSleep = 10 * time.Second
 
+// maxBody bounds a request's body, in bytes.
+const maxBody = 16 << 20
+
 // answer says who answers. The query may ask for a slow answer (sleep=2s), or once for each value for a connection that
 // breaks instead (break=x), to see what Envoy makes of it.
 func (b *Backend) answer(who Identity, w http.ResponseWriter, r *http.Request) {
@@ -103,6 +109,10 @@ func (b *Backend) answer(who Identity, w http.ResponseWriter, r *http.Request) {
 	if isWebsocket(r) {
 		b.echoSocket(answer, w, r)
 		return
+	}
+	var err error
+	if answer.Received, err = io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
+		panic(http.ErrAbortHandler) // a body that is cut off has no answer
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(answer) // the client went away: nobody is left to tell

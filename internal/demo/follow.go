@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"sync"
 	"syscall"
@@ -18,13 +19,26 @@ const followEvery = 10 * time.Millisecond
 // Backends are real HTTP servers in the place of a simulated world's containers: each listens while its app does, ends
 // gracefully at SIGTERM and is cut off at its death.
 type Backends struct {
+	// Opens is how long after its container runs an app begins to listen, and Lingers how long it goes on as before after
+	// SIGTERM. The world's time from SIGTERM to the end must allow for that.
+	Opens, Lingers time.Duration
+	// Plays tells which containers are played; nil for all.
+	Plays func(ecssim.App) bool
+
 	world   *ecssim.World
 	running map[place]*Backend
+	turned  map[place]turn
 	failed  func(error)
 	stopped sync.WaitGroup
 
 	mu    sync.Mutex
 	since map[string]time.Time // task → since when it serves
+}
+
+// turn is when an app was first seen in a phase.
+type turn struct {
+	phase ecssim.Phase
+	at    time.Time
 }
 
 // place is a port of a container at an address.
@@ -35,7 +49,7 @@ type place struct {
 
 // NewBackends makes the backends of a world. Failed is told, once each, what could not be started.
 func NewBackends(w *ecssim.World, failed func(error)) *Backends {
-	return &Backends{world: w, running: map[place]*Backend{}, failed: failed, since: map[string]time.Time{}}
+	return &Backends{world: w, running: map[place]*Backend{}, turned: map[place]turn{}, failed: failed, since: map[string]time.Time{}}
 }
 
 // Run follows the world until the context ends, and then stops all backends.
@@ -71,15 +85,19 @@ func (b *Backends) follow() {
 	b.world.Advance(time.Now())
 	serving, there := map[place]bool{}, map[place]bool{}
 	for _, app := range b.world.Apps() {
+		if b.Plays != nil && !b.Plays(app) {
+			continue
+		}
 		for _, p := range app.Ports {
 			at := place{app.Task, app.Container, p.At}
 			there[at] = true
-			serving[at] = app.Phase == ecssim.Serving
+			serving[at] = b.serves(at, app.Phase)
 			if _, known := b.running[at]; !known && serving[at] {
 				b.start(at, app, p)
 			}
 		}
 	}
+	maps.DeleteFunc(b.turned, func(at place, _ turn) bool { return !there[at] })
 	for at, backend := range b.running {
 		if serving[at] {
 			continue
@@ -101,6 +119,19 @@ func (b *Backends) follow() {
 			}
 		})
 	}
+}
+
+// serves tells whether an app listens that is in a phase.
+func (b *Backends) serves(at place, phase ecssim.Phase) bool {
+	t, known := b.turned[at]
+	if !known || t.phase != phase {
+		t = turn{phase, time.Now()}
+		b.turned[at] = t
+	}
+	if phase == ecssim.Serving {
+		return time.Since(t.at) >= b.Opens
+	}
+	return b.running[at] != nil && time.Since(t.at) < b.Lingers
 }
 
 // hint says what to change in a world whose container can't listen.

@@ -99,7 +99,8 @@ func portCheck() *corev3.HealthCheck {
 	}
 }
 
-// circuitBreakers are wide: Envoy's default of 3 retries at a time defeats retrying when a task dies under load.
+// circuitBreakers are wide: Envoy's default of 3 retries at a time defeats retrying when a task dies under load, and 200 do when
+// an Envoy gets no processor for half a second, and all that came meanwhile is tried again at once.
 func circuitBreakers() *clusterv3.CircuitBreakers {
 	return &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
 		MaxConnections:     wrapperspb.UInt32(10_000),
@@ -107,7 +108,7 @@ func circuitBreakers() *clusterv3.CircuitBreakers {
 		MaxRequests:        wrapperspb.UInt32(10_000),
 		RetryBudget: &clusterv3.CircuitBreakers_Thresholds_RetryBudget{
 			BudgetPercent:       &typev3.Percent{Value: 25},
-			MinRetryConcurrency: wrapperspb.UInt32(200),
+			MinRetryConcurrency: wrapperspb.UInt32(1000),
 		},
 	}}}
 }
