@@ -54,6 +54,8 @@ type openLoad struct {
 	shots   []*shot
 	// latest is how late a request was sent at most.
 	latest time.Duration
+	// killed is when a task was killed, zero for never: a POST may fail then that was in flight.
+	killed time.Time
 	client *http.Client
 }
 
@@ -184,7 +186,7 @@ type tally struct {
 	example string
 }
 
-// tallyOf counts the shots whose failures began in a time. The flags are those that Envoy's access log has for a request's ID.
+// tallyOf counts the shots. The flags are those that Envoy's access log has for a request's ID.
 func (l *openLoad) tallyOf(flags map[string][]string) tally {
 	t := tally{sent: len(l.shots)}
 	for _, s := range l.shots {
@@ -194,7 +196,7 @@ func (l *openLoad) tallyOf(flags map[string][]string) tally {
 		switch {
 		case s.method == http.MethodGet:
 			t.failedGet++
-		case wasRaced(s, flags[s.id]):
+		case wasRaced(s, flags[s.id]) && (l.killed.IsZero() || s.at.Before(l.killed)):
 			t.raced++
 			continue
 		default:

@@ -12,19 +12,27 @@ const proofFull = "full"
 
 // TestDeploymentsWithoutAFailedRequest is the proof: what happens to a service under load, and that no request fails in it but
 // those that no proxy can save. docs/deployments.md has its results. By default it runs 2,000 requests a scenario, read every
-// second; make proof runs all.
+// second; make proof runs all. With the race detector one scenario runs, as the load takes what that leaves.
 func TestDeploymentsWithoutAFailedRequest(t *testing.T) {
 	p := &proof{full: os.Getenv("E2E_PROOF") == proofFull}
+	silent := p.hangWithoutTimeout(t)
 	for _, c := range p.trials() {
 		t.Run(c.title(), func(t *testing.T) { p.judge(t, c.run(t)) })
 	}
+	t.Run("a host is lost", p.loseHost)
+	t.Run("an app hangs", func(t *testing.T) { p.hang(t, silent) })
 	p.conclude(t)
+	if page := os.Getenv("E2E_PROOF_PAGE"); page != "" && !t.Failed() {
+		p.write(t, page)
+	}
 }
 
 // proof is a run of the whole.
 type proof struct {
 	full    bool
 	results []result
+	lost    lostHost
+	hung    []hungApp
 }
 
 // trials are those of the proof, in the order of the tables.
@@ -33,10 +41,17 @@ func (p *proof) trials() []*proofRun {
 	if p.full {
 		polls, requests = []time.Duration{time.Second, 5 * time.Second}, 10_000
 	}
+	if raced {
+		// Beside the race detector there is no processor left for 500 requests a second at two Envoys.
+		return []*proofRun{{scenario: scenarios()[0], requests: requests, poll: time.Second, protocol: "http1", overlap: 6 * time.Second}}
+	}
 	var all []*proofRun
 	for _, s := range scenarios() {
 		for _, poll := range polls {
 			all = append(all, &proofRun{scenario: s, requests: requests, poll: poll, protocol: "http1", plain: true})
+		}
+		if s.kills {
+			continue
 		}
 		all = append(all,
 			&proofRun{scenario: s, requests: requests, poll: time.Second, protocol: "http1", twoHops: true},
@@ -101,7 +116,7 @@ func (p *proof) judge(t *testing.T, r result) {
 		if r.ours.raced > 0 && (r.harmless() || r.protocol == "http2") {
 			t.Errorf("%d POST met a closing connection, where none closes", r.ours.raced)
 		}
-	case r.overlap == r.safeOverlap():
+	case r.overlap >= r.safeOverlap():
 		t.Errorf("the service was not read for %s, too long for D = %s: this machine is too busy to prove anything", r.longest, r.overlap)
 	}
 	if r.plain && !r.harmless() && r.bare.failedGet+r.bare.failedPost == 0 {
@@ -109,19 +124,24 @@ func (p *proof) judge(t *testing.T, r result) {
 	}
 }
 
-// conclude judges what concerns all of it, and says it.
-func (p *proof) conclude(t *testing.T) {
-	t.Helper()
-	stops, raced := 0, 0
+// closing counts the stops of apps that close their port at SIGTERM, and the POSTs that met that.
+func (p *proof) closing() (stops, met int) {
 	for _, r := range p.results {
-		if r.harmless() || r.protocol != "http1" || !r.promised() {
+		if r.harmless() || r.kills || r.protocol != "http1" || !r.promised() {
 			continue
 		}
 		stops += r.stops
-		raced += r.ours.raced
+		met += r.ours.raced
 	}
-	t.Logf("POSTs that met a closing connection: %d in %d stops", raced, stops)
-	if p.full && (stops < 50 || 5*raced > stops) {
-		t.Errorf("%d POSTs met a closing connection in %d stops; want at most one for 5 stops, of at least 50", raced, stops)
+	return stops, met
+}
+
+// conclude judges what concerns all of it, and says it.
+func (p *proof) conclude(t *testing.T) {
+	t.Helper()
+	stops, met := p.closing()
+	t.Logf("POSTs that met a closing connection: %d in %d stops", met, stops)
+	if p.full && (stops < 50 || 5*met > stops) {
+		t.Errorf("%d POSTs met a closing connection in %d stops; want at most one for 5 stops, of at least 50", met, stops)
 	}
 }

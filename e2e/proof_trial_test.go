@@ -26,6 +26,8 @@ type scenario struct {
 	// lingers marks apps that go on as before after SIGTERM, longer than a poll; balanced a load balancer, whose deregistration
 	// delay is longer than a poll.
 	lingers, balanced bool
+	// kills marks one in which a task is killed, so that what is in flight there is lost.
+	kills bool
 	// stops is how many tasks stop in it.
 	stops int
 	// happens lets it happen, and returns how long from its beginning until the last task has got SIGTERM.
@@ -62,6 +64,8 @@ type course struct {
 	t     testing.TB
 	world *ecssim.World
 	begun time.Time
+	// killed is when a task was killed, and nothing of it was left.
+	killed time.Time
 }
 
 // until waits until a time since the beginning.
@@ -104,6 +108,12 @@ func scenarios() []scenario {
 		}},
 		{name: "rolling, load balancer", balanced: true, stops: 4, happens: func(c *course) time.Duration {
 			return deploy(c) + c.deregisters()
+		}},
+		{name: "a task is killed", kills: true, stops: 1, happens: func(c *course) time.Duration {
+			must(c.t, c.world.Kill("c1", "web"))
+			c.until(begins + 100*time.Millisecond) // the backends follow every 10 ms
+			c.killed = time.Now()
+			return reported
 		}},
 	}
 }
@@ -244,7 +254,7 @@ func (c *proofRun) run(t *testing.T) result {
 		at.waitTasks("/web", "c1", "web", c.desired())
 	}
 	begun, first := time.Now(), sim.World.Wanted("c1", "web")
-	c.under(t, r, loads)
+	load.killed = c.under(t, r, loads)
 	ended := time.Now()
 	if got := load.gone(first, sim.World.Wanted("c1", "web")); got != c.stops {
 		t.Errorf("%d tasks stopped, want %d: the scenario didn't happen", got, c.stops)
@@ -268,11 +278,14 @@ func (c *proofRun) lasts() time.Duration {
 	if c.scales() {
 		d += c.known() + runs
 	}
+	if c.kills {
+		d += reported
+	}
 	return d
 }
 
-// under lets the scenario happen under the loads.
-func (c *proofRun) under(t *testing.T, r *rig, loads []*openLoad) {
+// under lets the scenario happen under the loads, and returns when a task was killed, zero for none.
+func (c *proofRun) under(t *testing.T, r *rig, loads []*openLoad) time.Time {
 	t.Helper()
 	var all sync.WaitGroup
 	k := &course{proofRun: c, t: t, world: r.sim.World, begun: time.Now()}
@@ -292,4 +305,5 @@ func (c *proofRun) under(t *testing.T, r *rig, loads []*openLoad) {
 	if lasted := time.Since(k.begun); lasted < last {
 		t.Errorf("the load ended after %s, before the last SIGTERM at %s", lasted, last)
 	}
+	return k.killed
 }

@@ -1,0 +1,6 @@
+//go:build race
+
+package e2e
+
+// raced tells that this runs with the race detector.
+const raced = true
