@@ -21,6 +21,8 @@ const (
 	// together and servicesTogether are how many share one call, and with it its failure.
 	// Source: ECS API reference: DescribeTasks and DescribeContainerInstances up to 100, DescribeServices up to 10.
 	together, servicesTogether = 100, 10
+	// remembered is how long a task's version is known after it was last described: no answer of before that comes so late.
+	remembered = 5 * time.Minute
 )
 
 // Inventory reads services whole. It remembers what doesn't change, and reads what may have: schedule.go says when what is
@@ -34,6 +36,7 @@ type Inventory struct {
 	lists     map[serviceKey][]string // the last whole one, by service
 	wide      map[string]*wideList    // by ECS cluster
 	tasks     map[string]*describedTask
+	versions  map[string]taskVersion
 	unknown   map[string]time.Time // listed tasks that DescribeTasks doesn't know, and when it was asked
 	instances map[string]*foundInstance
 	built     map[mesh.ServiceRef]builtService
@@ -73,6 +76,12 @@ type describedTask struct {
 	at time.Time
 }
 
+// taskVersion is the highest version of a task that was seen, and when.
+type taskVersion struct {
+	version int64
+	at      time.Time
+}
+
 // builtService is what was built of a ref, when its ECS service had been read and had changed so often.
 type builtService struct {
 	service        *mesh.Service
@@ -89,7 +98,8 @@ func NewInventory(api API, schedule *Schedule) *Inventory {
 	inv := &Inventory{
 		api: api, schedule: schedule, services: map[serviceKey]*describedService{}, watches: map[serviceKey]*watch{},
 		lists: map[serviceKey][]string{}, wide: map[string]*wideList{}, tasks: map[string]*describedTask{},
-		unknown: map[string]time.Time{}, instances: map[string]*foundInstance{}, built: map[mesh.ServiceRef]builtService{},
+		versions: map[string]taskVersion{}, unknown: map[string]time.Time{}, instances: map[string]*foundInstance{},
+		built: map[mesh.ServiceRef]builtService{},
 	}
 	if schedule != nil {
 		inv.watch(schedule.Refs)
@@ -322,7 +332,8 @@ func variables(ref mesh.ServiceRef) string {
 	return ref.ServiceVar + " and " + ref.ClusterVar
 }
 
-// forget drops the tasks that no list names any more, and the machines that no task needs, so that memory doesn't grow with time.
+// forget drops the tasks that no list names any more, their versions some time later, and the machines that no task needs, so that
+// memory doesn't grow with time.
 func (r *round) forget() {
 	listed, used := map[string]bool{}, map[string]bool{}
 	for _, arns := range r.lists {
@@ -339,6 +350,7 @@ func (r *round) forget() {
 		}
 	}
 	maps.DeleteFunc(r.tasks, func(arn string, _ *describedTask) bool { return !listed[arn] })
+	maps.DeleteFunc(r.versions, func(_ string, v taskVersion) bool { return r.now.Sub(v.at) >= remembered })
 	maps.DeleteFunc(r.unknown, func(arn string, _ time.Time) bool { return !listed[arn] })
 	for _, t := range r.tasks {
 		used[t.task.ContainerInstance] = true

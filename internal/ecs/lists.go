@@ -95,12 +95,35 @@ func (r *round) list(key serviceKey, arns []string) {
 	if !slices.Equal(r.lists[key], arns) {
 		w.changed = r.now
 		w.changes++
+		r.comeBack(key, arns)
 	}
 	if arns == nil {
 		arns = []string{} // nil is none yet
 	}
 	r.asked[key], r.looked[key], r.before[key] = true, true, r.lists[key]
 	r.lists[key], w.listed, w.version = arns, r.now, r.services[key].service.Version
+}
+
+// comeBack forgets what was known of tasks that are named again after a list without them: one of the lists is of long ago, and
+// only a description of now shows which.
+func (r *round) comeBack(key serviceKey, arns []string) {
+	if r.lists[key] == nil {
+		return // the first list
+	}
+	for _, arn := range without(arns, r.lists[key]) {
+		if t := r.tasks[arn]; t != nil && t.at.Before(r.now) {
+			delete(r.tasks, arn)
+		}
+	}
+}
+
+// without are those of arns that are not among others.
+func without(arns, others []string) []string {
+	among := make(map[string]bool, len(others))
+	for _, arn := range others {
+		among[arn] = true
+	}
+	return slices.DeleteFunc(slices.Clone(arns), func(arn string) bool { return among[arn] })
 }
 
 // listWide lists an ECS cluster as a whole, for several services of it, and tells whether it did. Whose a task is, its
@@ -187,7 +210,7 @@ func (r *round) describeUnknown(ctx context.Context, wide *wideList, cluster str
 			return
 		}
 		for _, arn := range b.names {
-			t, described := found[arn]
+			t, described := r.newest(found, arn)
 			key, read := r.ownerOf(cluster, t)
 			switch {
 			case described && read:
