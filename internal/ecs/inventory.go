@@ -34,6 +34,7 @@ type Inventory struct {
 	services  map[serviceKey]*describedService
 	watches   map[serviceKey]*watch
 	lists     map[serviceKey][]string // the last whole one, by service
+	believed  map[serviceKey][]string // that of its last good reading
 	wide      map[string]*wideList    // by ECS cluster
 	tasks     map[string]*describedTask
 	versions  map[string]taskVersion
@@ -97,7 +98,7 @@ type foundInstance struct {
 func NewInventory(api API, schedule *Schedule) *Inventory {
 	inv := &Inventory{
 		api: api, schedule: schedule, services: map[serviceKey]*describedService{}, watches: map[serviceKey]*watch{},
-		lists: map[serviceKey][]string{}, wide: map[string]*wideList{}, tasks: map[string]*describedTask{},
+		lists: map[serviceKey][]string{}, believed: map[serviceKey][]string{}, wide: map[string]*wideList{}, tasks: map[string]*describedTask{},
 		versions: map[string]taskVersion{}, unknown: map[string]time.Time{}, instances: map[string]*foundInstance{},
 		built: map[mesh.ServiceRef]builtService{},
 	}
@@ -123,7 +124,7 @@ func (inv *Inventory) watch(refs []mesh.ServiceRef) {
 func (inv *Inventory) Read(ctx context.Context, refs []mesh.ServiceRef) []mesh.Reading {
 	r := &round{
 		Inventory: inv, now: time.Now(), keys: inv.keysOf(refs), errs: map[serviceKey]error{}, asked: map[serviceKey]bool{},
-		described: map[serviceKey]bool{}, looked: map[serviceKey]bool{}, before: map[serviceKey][]string{},
+		described: map[serviceKey]bool{}, looked: map[serviceKey]bool{},
 	}
 	inv.repace(r.now)
 
@@ -131,8 +132,8 @@ func (inv *Inventory) Read(ctx context.Context, refs []mesh.ServiceRef) []mesh.R
 	r.waitForStart(ctx)
 	r.listTasks(ctx, r.dueLists())
 	r.describeTasks(ctx)
-	r.confirmStopped(ctx)
 	r.findInstances(ctx)
+	r.confirmLost(ctx)
 	r.settle()
 	readings := r.build(refs)
 	if r.following {
@@ -172,8 +173,6 @@ type round struct {
 	asked map[serviceKey]bool // something of it was read
 	// described are the services that were, and looked those whose tasks were listed or described.
 	described, looked map[serviceKey]bool
-	// before are the lists that this round's took the place of.
-	before map[serviceKey][]string
 	// spent are the calls for tasks, and following tells that a change was why.
 	spent     float64
 	following bool
@@ -199,7 +198,7 @@ func (r *round) settle() {
 			w.failed(r.now, factor)
 			w.changed = r.now // what changed meanwhile is seen soon
 		default:
-			w.fails = 0
+			w.fails, r.believed[key] = 0, r.lists[key]
 			if !r.services[key].active() || r.lists[key] != nil {
 				w.reads++
 			}
@@ -336,9 +335,11 @@ func variables(ref mesh.ServiceRef) string {
 // memory doesn't grow with time.
 func (r *round) forget() {
 	listed, used := map[string]bool{}, map[string]bool{}
-	for _, arns := range r.lists {
-		for _, arn := range arns {
-			listed[arn] = true
+	for _, lists := range []map[serviceKey][]string{r.lists, r.believed} {
+		for _, arns := range lists {
+			for _, arn := range arns {
+				listed[arn] = true
+			}
 		}
 	}
 	for _, wide := range r.wide { // of services that are to be read next

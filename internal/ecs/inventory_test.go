@@ -265,7 +265,7 @@ func TestAnEmptyListIsBelievedOnlyWithoutRunningTasks(t *testing.T) {
 	read(t, inv, refTo("c1", "a"))
 	f.change(func() { f.lists["c1/a"] = []string{} })
 	r := inv.Read(t.Context(), []mesh.ServiceRef{refTo("c1", "a")})[0]
-	if r.Err == nil || !strings.Contains(r.Err.Error(), "shows no running task, and the service has some: runningCount is 1") {
+	if r.Err == nil || !strings.Contains(r.Err.Error(), "shows fewer running tasks than the service has, and none that serves: runningCount is 1, and 0 are listed") {
 		t.Fatalf("%+v", r)
 	}
 	f.change(func() { f.services["c1/a"] = Service{Name: "a", Status: "ACTIVE"} })
