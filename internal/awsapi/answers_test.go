@@ -96,7 +96,7 @@ func TestWhatAWSLeavesOutIsZeroInTheAnswer(t *testing.T) {
 
 func TestTheLifeOfATaskAndAServiceIsTold(t *testing.T) {
 	a := &fakeAWS{answers: func(string, map[string]any) (int, string) {
-		return 200, `{"tasks":[{"taskArn":"t1","createdAt":1700000000.5,"startedAt":1700000001,"stoppingAt":1700000002,"stoppedAt":1700000003,
+		return 200, `{"tasks":[{"taskArn":"t1","createdAt":1700000000.5,"startedAt":1700000001,"stoppingAt":1700000002,"stoppedAt":1700000003,"version":7,
 			"stoppedReason":"Task failed ELB health checks","containers":[{"name":"app","exitCode":137,"reason":"OutOfMemoryError"},{"name":"side"}]}],
 			"services":[{"serviceName":"web","desiredCount":2,"events":[{"createdAt":1,"message":"old"},{"createdAt":3,"message":"newest"},{}]},
 			{"serviceName":"api","events":[{"message":"(service api) has reached a steady state."}]}]}`
@@ -107,8 +107,8 @@ func TestTheLifeOfATaskAndAServiceIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := tasks["t1"]
-	want := []int64{1700000000, 1700000001, 1700000002, 1700000003}
-	if diff := cmp.Diff(want, []int64{got.CreatedAt.Unix(), got.StartedAt.Unix(), got.StoppingAt.Unix(), got.StoppedAt.Unix()}); diff != "" {
+	want := []int64{1700000000, 1700000001, 1700000002, 1700000003, 7}
+	if diff := cmp.Diff(want, []int64{got.CreatedAt.Unix(), got.StartedAt.Unix(), got.StoppingAt.Unix(), got.StoppedAt.Unix(), got.Version}); diff != "" {
 		t.Error(diff)
 	}
 	app, side := got.Containers[0], got.Containers[1]

@@ -84,7 +84,7 @@ func task(t types.Task) ecs.Task {
 	r := ecs.Task{
 		ARN: aws.ToString(t.TaskArn), Group: shared(t.Group), StartedBy: shared(t.StartedBy),
 		DesiredStatus: shared(t.DesiredStatus), LastStatus: shared(t.LastStatus), Health: string(t.HealthStatus),
-		LaunchType: string(t.LaunchType), TaskDefinition: shared(t.TaskDefinitionArn),
+		Version: t.Version, LaunchType: string(t.LaunchType), TaskDefinition: shared(t.TaskDefinitionArn),
 		ContainerInstance: shared(t.ContainerInstanceArn), Zone: shared(t.AvailabilityZone),
 		CreatedAt: aws.ToTime(t.CreatedAt), StartedAt: aws.ToTime(t.StartedAt),
 		StoppingAt: aws.ToTime(t.StoppingAt), StoppedAt: aws.ToTime(t.StoppedAt), StoppedReason: shared(t.StoppedReason),

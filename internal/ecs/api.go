@@ -70,6 +70,8 @@ type Task struct {
 	StartedBy string
 	// DesiredStatus and LastStatus are the steps of a task's life, PROVISIONING to STOPPED.
 	DesiredStatus, LastStatus string
+	// Version counts its changes: of two descriptions the one with the lower one is older.
+	Version int64
 	// Health is HEALTHY, UNHEALTHY or UNKNOWN, over all essential containers.
 	Health string
 	// LaunchType is EC2, FARGATE, EXTERNAL or MANAGED_INSTANCES; "" with some capacity providers.

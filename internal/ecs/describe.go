@@ -87,7 +87,7 @@ func (r *round) describeTasks(ctx context.Context) {
 		for _, arn := range b.names {
 			r.asked[owner[arn]] = true
 			r.watches[owner[arn]].changes++
-			t, described := found[arn]
+			t, described := r.newest(found, arn)
 			switch known := r.tasks[arn]; {
 			case err != nil && (r.taskDue(known) || known.inMotion()):
 				failed[arn] = err
@@ -106,6 +106,17 @@ func (r *round) describeTasks(ctx context.Context) {
 	for arn, err := range failed {
 		r.fail(owner[arn], err)
 	}
+}
+
+// newest is a task of an answer. AWS's answers may be late: one of before what was seen already is none, so that what has stopped
+// doesn't come back.
+func (r *round) newest(found map[string]Task, arn string) (Task, bool) {
+	t, described := found[arn]
+	if !described || t.Version < r.versions[arn].version {
+		return Task{}, false
+	}
+	r.versions[arn] = taskVersion{t.Version, r.now}
+	return t, true
 }
 
 // tasksToDescribe are the ARNs of the tasks to describe by ECS cluster, and whose each is. A call that isn't full takes

@@ -21,6 +21,8 @@ const (
 	// together and servicesTogether are how many share one call, and with it its failure.
 	// Source: ECS API reference: DescribeTasks and DescribeContainerInstances up to 100, DescribeServices up to 10.
 	together, servicesTogether = 100, 10
+	// remembered is how long a task's version is known after it was last described: no answer of before that comes so late.
+	remembered = 5 * time.Minute
 )
 
 // Inventory reads services whole. It remembers what doesn't change, and reads what may have: schedule.go says when what is
@@ -32,8 +34,10 @@ type Inventory struct {
 	services  map[serviceKey]*describedService
 	watches   map[serviceKey]*watch
 	lists     map[serviceKey][]string // the last whole one, by service
+	believed  map[serviceKey][]string // that of its last good reading
 	wide      map[string]*wideList    // by ECS cluster
 	tasks     map[string]*describedTask
+	versions  map[string]taskVersion
 	unknown   map[string]time.Time // listed tasks that DescribeTasks doesn't know, and when it was asked
 	instances map[string]*foundInstance
 	built     map[mesh.ServiceRef]builtService
@@ -73,6 +77,12 @@ type describedTask struct {
 	at time.Time
 }
 
+// taskVersion is the highest version of a task that was seen, and when.
+type taskVersion struct {
+	version int64
+	at      time.Time
+}
+
 // builtService is what was built of a ref, when its ECS service had been read and had changed so often.
 type builtService struct {
 	service        *mesh.Service
@@ -88,8 +98,9 @@ type foundInstance struct {
 func NewInventory(api API, schedule *Schedule) *Inventory {
 	inv := &Inventory{
 		api: api, schedule: schedule, services: map[serviceKey]*describedService{}, watches: map[serviceKey]*watch{},
-		lists: map[serviceKey][]string{}, wide: map[string]*wideList{}, tasks: map[string]*describedTask{},
-		unknown: map[string]time.Time{}, instances: map[string]*foundInstance{}, built: map[mesh.ServiceRef]builtService{},
+		lists: map[serviceKey][]string{}, believed: map[serviceKey][]string{}, wide: map[string]*wideList{}, tasks: map[string]*describedTask{},
+		versions: map[string]taskVersion{}, unknown: map[string]time.Time{}, instances: map[string]*foundInstance{},
+		built: map[mesh.ServiceRef]builtService{},
 	}
 	if schedule != nil {
 		inv.watch(schedule.Refs)
@@ -113,7 +124,7 @@ func (inv *Inventory) watch(refs []mesh.ServiceRef) {
 func (inv *Inventory) Read(ctx context.Context, refs []mesh.ServiceRef) []mesh.Reading {
 	r := &round{
 		Inventory: inv, now: time.Now(), keys: inv.keysOf(refs), errs: map[serviceKey]error{}, asked: map[serviceKey]bool{},
-		described: map[serviceKey]bool{}, looked: map[serviceKey]bool{}, before: map[serviceKey][]string{},
+		described: map[serviceKey]bool{}, looked: map[serviceKey]bool{},
 	}
 	inv.repace(r.now)
 
@@ -121,8 +132,8 @@ func (inv *Inventory) Read(ctx context.Context, refs []mesh.ServiceRef) []mesh.R
 	r.waitForStart(ctx)
 	r.listTasks(ctx, r.dueLists())
 	r.describeTasks(ctx)
-	r.confirmStopped(ctx)
 	r.findInstances(ctx)
+	r.confirmLost(ctx)
 	r.settle()
 	readings := r.build(refs)
 	if r.following {
@@ -162,8 +173,6 @@ type round struct {
 	asked map[serviceKey]bool // something of it was read
 	// described are the services that were, and looked those whose tasks were listed or described.
 	described, looked map[serviceKey]bool
-	// before are the lists that this round's took the place of.
-	before map[serviceKey][]string
 	// spent are the calls for tasks, and following tells that a change was why.
 	spent     float64
 	following bool
@@ -189,7 +198,7 @@ func (r *round) settle() {
 			w.failed(r.now, factor)
 			w.changed = r.now // what changed meanwhile is seen soon
 		default:
-			w.fails = 0
+			w.fails, r.believed[key] = 0, r.lists[key]
 			if !r.services[key].active() || r.lists[key] != nil {
 				w.reads++
 			}
@@ -322,12 +331,15 @@ func variables(ref mesh.ServiceRef) string {
 	return ref.ServiceVar + " and " + ref.ClusterVar
 }
 
-// forget drops the tasks that no list names any more, and the machines that no task needs, so that memory doesn't grow with time.
+// forget drops the tasks that no list names any more, their versions some time later, and the machines that no task needs, so that
+// memory doesn't grow with time.
 func (r *round) forget() {
 	listed, used := map[string]bool{}, map[string]bool{}
-	for _, arns := range r.lists {
-		for _, arn := range arns {
-			listed[arn] = true
+	for _, lists := range []map[serviceKey][]string{r.lists, r.believed} {
+		for _, arns := range lists {
+			for _, arn := range arns {
+				listed[arn] = true
+			}
 		}
 	}
 	for _, wide := range r.wide { // of services that are to be read next
@@ -339,6 +351,7 @@ func (r *round) forget() {
 		}
 	}
 	maps.DeleteFunc(r.tasks, func(arn string, _ *describedTask) bool { return !listed[arn] })
+	maps.DeleteFunc(r.versions, func(_ string, v taskVersion) bool { return r.now.Sub(v.at) >= remembered })
 	maps.DeleteFunc(r.unknown, func(arn string, _ time.Time) bool { return !listed[arn] })
 	for _, t := range r.tasks {
 		used[t.task.ContainerInstance] = true

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
+
+	"github.com/groboclown/nightjar-mesh/internal/mesh"
 )
 
 const (
@@ -95,12 +98,35 @@ func (r *round) list(key serviceKey, arns []string) {
 	if !slices.Equal(r.lists[key], arns) {
 		w.changed = r.now
 		w.changes++
+		r.comeBack(key, arns)
 	}
 	if arns == nil {
 		arns = []string{} // nil is none yet
 	}
-	r.asked[key], r.looked[key], r.before[key] = true, true, r.lists[key]
+	r.asked[key], r.looked[key] = true, true
 	r.lists[key], w.listed, w.version = arns, r.now, r.services[key].service.Version
+}
+
+// comeBack forgets what was known of tasks that are named again after a list without them: one of the lists is of long ago, and
+// only a description of now shows which.
+func (r *round) comeBack(key serviceKey, arns []string) {
+	if r.lists[key] == nil {
+		return // the first list
+	}
+	for _, arn := range without(arns, r.lists[key]) {
+		if t := r.tasks[arn]; t != nil && t.at.Before(r.now) {
+			delete(r.tasks, arn)
+		}
+	}
+}
+
+// without are those of arns that are not among others.
+func without(arns, others []string) []string {
+	among := make(map[string]bool, len(others))
+	for _, arn := range others {
+		among[arn] = true
+	}
+	return slices.DeleteFunc(slices.Clone(arns), func(arn string) bool { return among[arn] })
 }
 
 // listWide lists an ECS cluster as a whole, for several services of it, and tells whether it did. Whose a task is, its
@@ -187,7 +213,7 @@ func (r *round) describeUnknown(ctx context.Context, wide *wideList, cluster str
 			return
 		}
 		for _, arn := range b.names {
-			t, described := found[arn]
+			t, described := r.newest(found, arn)
 			key, read := r.ownerOf(cluster, t)
 			switch {
 			case described && read:
@@ -230,22 +256,46 @@ func (r *round) confirmEmpty(ctx context.Context, listed []serviceKey) {
 	}))
 }
 
-// confirmStopped doubts what a look at tasks shows where none runs that is listed: tasks that ran are listed no more, or all that
-// are have stopped. The list may be of long ago.
-func (r *round) confirmStopped(ctx context.Context) {
-	var doubtful []serviceKey
+// confirmLost doubts what shows nothing that serves where something did, and tasks that ran are listed no more; or where all that
+// are listed have stopped. The list may be of long ago, also where it names a task that runs and doesn't serve.
+func (r *round) confirmLost(ctx context.Context) {
+	if len(r.asked) == 0 {
+		return // as mostly
+	}
+	doubtful := map[serviceKey]bool{}
 	for key := range r.looked {
-		list := r.lists[key]
-		if r.errs[key] == nil && len(list) > 0 && !r.anyRuns(list) && (r.anyRuns(r.before[key]) || r.allStopped(list)) {
-			doubtful = append(doubtful, key)
+		if len(r.lists[key]) > 0 && r.errs[key] == nil && r.allStopped(r.lists[key]) {
+			doubtful[key] = true
 		}
 	}
-	r.confirm(ctx, doubtful)
+	for ref, b := range r.built {
+		if key := keyOf(ref); r.asked[key] && r.errs[key] == nil && r.lost(ref, b) {
+			doubtful[key] = true
+		}
+	}
+	r.confirm(ctx, slices.Collect(maps.Keys(doubtful)))
 }
 
-// anyRuns tells whether any of these tasks was RUNNING when it was last described.
-func (r *round) anyRuns(arns []string) bool {
-	return slices.ContainsFunc(arns, func(arn string) bool { return r.tasks[arn] != nil && lives(r.tasks[arn].task) == "" })
+// lost tells whether a service that had endpoints has none by what is known now, and tasks that ran are listed no more.
+func (r *round) lost(ref mesh.ServiceRef, b builtService) bool {
+	key := keyOf(ref)
+	if b.service == nil || len(b.service.Endpoints) == 0 || slices.Equal(r.believed[key], r.lists[key]) ||
+		r.running(without(r.believed[key], r.lists[key])) == 0 {
+		return false
+	}
+	s, err := r.service(ref)
+	return err != nil || len(s.Endpoints) == 0
+}
+
+// running counts those of these tasks that were RUNNING when they were last described.
+func (r *round) running(arns []string) int {
+	n := 0
+	for _, arn := range arns {
+		if t := r.tasks[arn]; t != nil && lives(t.task) == "" {
+			n++
+		}
+	}
+	return n
 }
 
 // allStopped tells whether all of these tasks are known to have stopped: such a list is of long ago, whatever was listed before.
@@ -253,23 +303,24 @@ func (r *round) allStopped(arns []string) bool {
 	return !slices.ContainsFunc(arns, func(arn string) bool { return r.tasks[arn] == nil || r.tasks[arn].task.LastStatus != "STOPPED" })
 }
 
-// confirm describes services whose list shows no running task: it is believed only where the service has none either, or is
-// gone. Else all is as before, and it is listed before anything else is believed.
+// confirm describes services whose list shows nothing that serves: it is believed only where the service has no more running tasks
+// than are listed, or is gone. Else all is as before, and it is listed before anything else is believed.
 func (r *round) confirm(ctx context.Context, doubtful []serviceKey) {
 	slices.SortFunc(doubtful, compareKeys)
 	r.describeServices(ctx, slices.DeleteFunc(slices.Clone(doubtful), func(key serviceKey) bool {
 		return !r.services[key].at.Before(r.now)
 	}))
 	for _, key := range doubtful {
-		if d := r.services[key]; r.errs[key] == nil && d.active() && d.service.RunningCount > 0 {
-			if before, listed := r.before[key]; listed {
-				r.lists[key] = before
-			}
-			r.watches[key].version = "doubted" // so that it is listed before it is believed
-			r.fail(key, &Fault{
-				Asked: fmt.Sprintf("the tasks of the service %s/%s", key.cluster, key.name), Permission: "ecs:ListTasks",
-				Wrong: "the list shows no running task, and the service has some", Said: fmt.Sprintf("runningCount is %d", d.service.RunningCount),
-			})
+		d, listed := r.services[key], r.running(r.lists[key])
+		if r.errs[key] != nil || !d.active() || d.service.RunningCount <= listed {
+			continue
 		}
+		r.lists[key] = r.believed[key]
+		r.watches[key].version = "doubted" // so that it is listed before it is believed
+		r.fail(key, &Fault{
+			Asked: fmt.Sprintf("the tasks of the service %s/%s", key.cluster, key.name), Permission: "ecs:ListTasks",
+			Wrong: "the list shows fewer running tasks than the service has, and none that serves",
+			Said:  fmt.Sprintf("runningCount is %d, and %d are listed", d.service.RunningCount, listed),
+		})
 	}
 }

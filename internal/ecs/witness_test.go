@@ -136,3 +136,49 @@ func TestTasksOfAListOfLongAgoThatHaveStoppedLeaveNoServiceEmpty(t *testing.T) {
 		}
 	})
 }
+
+// TestAListOfLongAgoThatNamesATaskThatRunsAndDoesNotServeLeavesNoServiceEmpty has tasks of two containers, of which one has stopped.
+func TestAListOfLongAgoThatNamesATaskThatRunsAndDoesNotServeLeavesNoServiceEmpty(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeAWS()
+		half := bridgeTask("half", 1)
+		half.Containers = []Container{
+			{Name: "web", LastStatus: "STOPPED"},
+			{Name: "side", LastStatus: "RUNNING", Bindings: []Binding{{ContainerPort: 81, HostPort: 3}}},
+		}
+		f.add("c1", "a", half, bridgeTask("new", 2))
+		web := refTo("c1", "a")
+		web.Container, web.Port = "web", 8080
+		inv := NewInventory(f, steady(1))
+		if r := paced(t, inv, time.Minute, web)[0]; len(r.Service.Endpoints) != 1 {
+			t.Fatalf("%+v", r)
+		}
+		whole := f.lists["c1/a"]
+		late := func() { f.lists["c1/a"] = whole[:1] }
+		f.change(late)
+		if n := witnesses(t, inv, time.Minute, web); n > 0 {
+			t.Errorf("believed %d times", n)
+		}
+
+		// Nor where that comes to light only after its reading has failed for another reason.
+		f.change(func() { f.lists["c1/a"] = whole })
+		paced(t, inv, time.Minute, web)
+		f.change(func() { late(); f.fail["Tasks"] = ErrThrottled })
+		if n := witnesses(t, inv, 40*time.Second, web); n > 0 {
+			t.Errorf("believed %d times, and it can't be described", n)
+		}
+		f.change(func() { delete(f.fail, "Tasks") })
+		if n := witnesses(t, inv, time.Minute, web); n > 0 {
+			t.Errorf("believed %d times after a fault", n)
+		}
+
+		f.change(func() {
+			s := f.services["c1/a"]
+			s.RunningCount = 1
+			f.services["c1/a"] = s
+		})
+		if n := witnesses(t, inv, time.Minute, web); n < 2 {
+			t.Errorf("where no other runs it is believed: seen %d times", n)
+		}
+	})
+}
