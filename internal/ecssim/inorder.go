@@ -36,7 +36,8 @@ func (w *World) StopContainer(clusterName, name, id, containerName string) error
 		w.after(w.timing.Exit, func() { w.ended(t, i) })
 		return nil
 	}
-	return fmt.Errorf("the service %s/%s has no task %s that is stopping in order and whose container %s goes on", clusterName, name, id, containerName)
+	return fmt.Errorf("the service %s/%s has no task %s that is stopping in order and whose container %s goes on",
+		clusterName, name, id, containerName)
 }
 
 // ended is a container's end in a task that stops in order.
