@@ -53,6 +53,7 @@ func proofs() map[string][]string {
 		"INGRESS_SCOPE":               {"TestIngressByServiceWarnsAndReachesItsTasks"},
 		"INGRESS_TRUSTED_HOPS":        {"TestTrustedHopsDecideWhichForwardedHeadersReachTheApp"},
 		"INGRESS_HEALTH_PATH":         {"TestAnAppThatWaitsForNightjarStarts"},
+		"NIGHTJAR_DRAIN_TIME":         {"TestDrainingWhereECSStopsEnvoyFirst", "TestStreamsGoOnUntilTheDrainTimeIsOver"},
 		"NIGHTJAR_LOG_LEVEL":          {"TestSettingsEachMakeADifference"},
 		"NIGHTJAR_LOG_FORMAT":         {"TestSettingsEachMakeADifference"},
 	}

@@ -183,6 +183,13 @@ func TestSettingsEachMakeADifference(t *testing.T) {
 				r.T.Errorf("status %d\n%s", status, stderr)
 			}
 		},
+		"NIGHTJAR_DRAIN_TIME": func(r *trial) {
+			r.refused(`NIGHTJAR_DRAIN_TIME="20": want a duration from 0s to 115s`, "NIGHTJAR_DRAIN_TIME=20")
+			stdout, stderr, status := r.try([]string{"envoy", "--", "--mode", "validate"}, "NIGHTJAR_DRAIN_TIME=7s")
+			if status != 0 || !contains(stdout, "OK") || !contains(stderr, "drain_time=7s") {
+				r.T.Errorf("status %d\n%s%s", status, stdout, stderr)
+			}
+		},
 		"SERVICE_WEIGHT_X": func(r *trial) {
 			r.rendered(`"weight": 7`, "SERVICE_WEIGHT_1=7", "SERVICE_ARN_2=arn:aws:ecs:eu-west-1:111122223333:service/c2/web",
 				"SERVICE_PATH_2=/web", "SERVICE_CONTAINER_2=app")

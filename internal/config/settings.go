@@ -36,7 +36,9 @@ const ThisPart = 2
 func (s Setting) Indexed() bool { return strings.HasSuffix(s.Name, "_X") }
 
 // readFor tells whether a purpose needs the variable.
-func (s Setting) readFor(p Purpose) bool { return p == ToServe || slices.Contains(s.Also, p) }
+func (s Setting) readFor(p Purpose) bool {
+	return p == ToServe || slices.Contains(s.Also, p) || p == ToRun && slices.Contains(s.Also, ToDial)
+}
 
 // byMode stands as default where it depends on the own network mode.
 const byMode = "by network mode"
@@ -172,7 +174,8 @@ func beyond() []Setting {
 		later(2, "INGRESS_TRUSTED_HOPS", "number", "1",
 			"proxies in front whose X-Forwarded-* are believed; 0 without a load balancer; more: docs/configuration.md, Ingress"),
 		later(2, "INGRESS_HEALTH_PATH", "path", "/.nightjar/health", "for the load balancer, answered by Envoy: 200 while each container "+
-			"behind ingress has an open port and its ECS health check, if it has one, doesn't say UNHEALTHY; else 503"),
+			"behind ingress has an open port and its ECS health check, if it has one, doesn't say UNHEALTHY; else, "+
+			"and while draining (docs/draining.md), 503"),
 		later(4, "ZONE_AWARE", "auto or off", "auto", "whether endpoints of the own zone go first"),
 		{
 			Name: "NIGHTJAR_XDS_LISTEN", Type: "HOST:PORT or unix:PATH", Default: byMode, Part: 1, Beyond: true, Also: []Purpose{ToDial},
@@ -199,17 +202,22 @@ func beyond() []Setting {
 		later(1, "NIGHTJAR_ENVOY_STATS_LISTEN", "HOST:PORT", "",
 			"a listener that serves Envoy's Prometheus metrics and nothing else of the admin API"),
 		{
-			Name: "NIGHTJAR_ENVOY_PATH", Type: "path of a file", Part: 1, Beyond: true,
-			Meaning: "Envoy's binary, for `nightjar envoy` (part 4), the demo and the tests. Else PATH, then the images' usual places",
+			Name: "NIGHTJAR_ENVOY_PATH", Type: "path of a file", Part: 1, Beyond: true, Also: []Purpose{ToRun},
+			Meaning: "Envoy's binary, for `nightjar envoy`, the demo and the tests. Else PATH, then the images' usual places",
 			Wrong:   "no Envoy there: error",
 		},
-		later(4, "NIGHTJAR_DRAIN_TIME", "duration", "20s", "for `nightjar envoy`; inside the container's stopTimeout"),
 		{
-			Name: "NIGHTJAR_LOG_LEVEL", Type: "debug, info, warn or error", Default: "info", Part: 1, Beyond: true,
+			Name: "NIGHTJAR_DRAIN_TIME", Type: "duration", Default: "20s", Part: 2, Beyond: true, Also: []Purpose{ToRun},
+			Meaning: "for `nightjar envoy`: how long its end may take from SIGTERM on; keep it below the stopTimeout of Envoy's container " +
+				"(30 s unless set; docs/draining.md)",
+			Wrong: "not a duration from 0s to 115s: error",
+		},
+		{
+			Name: "NIGHTJAR_LOG_LEVEL", Type: "debug, info, warn or error", Default: "info", Part: 1, Beyond: true, Also: []Purpose{ToRun},
 			Meaning: "which lines the log has", Wrong: "another word: error",
 		},
 		{
-			Name: "NIGHTJAR_LOG_FORMAT", Type: "text or json", Default: "text", Part: 1, Beyond: true,
+			Name: "NIGHTJAR_LOG_FORMAT", Type: "text or json", Default: "text", Part: 1, Beyond: true, Also: []Purpose{ToRun},
 			Meaning: "how the log's lines look", Wrong: "another word: error",
 		},
 	}
