@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/groboclown/nightjar-mesh/internal/config"
+	"github.com/groboclown/nightjar-mesh/internal/envoy"
 	"github.com/groboclown/nightjar-mesh/internal/envoy/envoytest"
 )
 
@@ -89,14 +90,21 @@ func readmeJSON(t *testing.T, number int, into any) {
 
 // containerDefinition is what the README has of one.
 type containerDefinition struct {
-	Name, Image string
-	EntryPoint  []string
-	DependsOn   []struct{ ContainerName, Condition string }
-	Environment []struct{ Name, Value string }
-	HealthCheck struct {
+	Name, Image            string
+	EntryPoint             []string
+	ReadonlyRootFilesystem bool
+	VolumesFrom            []volumesFrom
+	DependsOn              []struct{ ContainerName, Condition string }
+	Environment            []struct{ Name, Value string }
+	HealthCheck            struct {
 		Command     []string
 		StartPeriod int
 	}
+}
+
+type volumesFrom struct {
+	SourceContainer string
+	ReadOnly        bool
 }
 
 // TestDocsTheReadmesContainersStart runs what the README's container definitions run, without an image.
@@ -111,22 +119,35 @@ func TestDocsTheReadmesContainersStart(t *testing.T) {
 	if _, err := config.Load(config.Input{Purpose: config.ToServe, Env: env}); err != nil {
 		t.Error(err)
 	}
-	if got := strings.Join(containers[0].EntryPoint, " "); got != "nightjar" {
-		t.Errorf("nightjar is started as %s", got)
+	if got := containers[0].EntryPoint; len(got) > 0 {
+		t.Errorf("nightjar is started as %s, not as its image does", got)
+	}
+	if got, want := containers[1].VolumesFrom, (volumesFrom{SourceContainer: "nightjar", ReadOnly: true}); !slices.Equal(got, []volumesFrom{want}) {
+		t.Errorf("Envoy's container has the volumes of %v, want %v", got, want)
+	}
+	if got, want := containers[1].Image, "envoyproxy/envoy:distroless-v"+envoy.Version; got != want {
+		t.Errorf("Envoy's image is %s, want %s, which bin/image-test.sh runs", got, want)
 	}
 	bin := binaries(t)
+	inVolume := func(path string) string {
+		name, found := strings.CutPrefix(path, "/shared/bin/")
+		if !found {
+			t.Errorf("%s is not in the volume", path)
+		}
+		return filepath.Join(bin, name)
+	}
 	for _, c := range containers {
 		// Without a nightjar the health check says no, in the words of the command that it names.
-		check := exec.Command(filepath.Join(bin, c.HealthCheck.Command[1]), c.HealthCheck.Command[2:]...)
+		check := exec.Command(inVolume(c.HealthCheck.Command[1]), c.HealthCheck.Command[2:]...)
 		check.Env = []string{"NIGHTJAR_ADMIN_LISTEN=127.0.0.1:1", "ENVOY_ADMIN_PORT=1"}
 		if out, _ := check.CombinedOutput(); check.ProcessState.ExitCode() != 1 || !strings.HasPrefix(string(out), "nightjar ready: ") {
 			t.Errorf("%s's health check: %s: %s", c.Name, check.ProcessState, out)
 		}
 	}
 	start := containers[1].EntryPoint
-	envoy := exec.Command(filepath.Join(bin, start[0]), append(start[1:], "--", "--mode", "validate")...)
-	envoy.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "AWS_REGION=eu-west-1"}
-	if out, err := envoy.CombinedOutput(); err != nil || !contains(string(out), "OK") {
+	validate := exec.Command(inVolume(start[0]), append(start[1:], "--", "--mode", "validate")...)
+	validate.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "AWS_REGION=eu-west-1"}
+	if out, err := validate.CombinedOutput(); err != nil || !contains(string(out), "OK") {
 		t.Errorf("Envoy: %v\n%s", err, out)
 	}
 }
