@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/groboclown/nightjar-mesh/internal/demo"
+	"github.com/groboclown/nightjar-mesh/internal/envoy/envoytest"
 )
 
 // zonesWorld is a world in which nightjar's own task is in eu-west-1a, and c1/web has so many tasks in eu-west-1a, b and c, each on
@@ -24,7 +26,7 @@ func zonesWorld(counts ...int) string {
 	}
 	return fmt.Sprintf(`
 region: eu-west-1
-timing: {provision: 50ms, pull: 50ms, register: 50ms, report: 1h}
+timing: {provision: 50ms, pull: 50ms, register: 50ms, deregister: 2s, report: 1h}
 clusters:
 - name: own
   subnet: NET.8.0/24
@@ -179,5 +181,80 @@ func TestTheOwnZoneGoesFirst(t *testing.T) {
 			defer mu.Unlock()
 			rows = append(rows, fmt.Sprintf("| %s | %s | %.1f %% | %d | %d |", counts, test.what, m.share(), m.all, len(m.failed)))
 		})
+	}
+}
+
+func TestAZoneThatBeginsOrCeasesToGoFirstLosesNoRequest(t *testing.T) {
+	t.Parallel()
+	r := startZones(t, []int{2, 3, 3})
+	becomes := func(tasks int, words string) { // the world scales in where the oldest task is
+		t.Helper()
+		must(t, r.sim.World.Scale("c1", "web", tasks))
+		r.eventually(words, func() bool { return contains(r.service("c1/web").ZoneWords, words) })
+	}
+	m := r.measureZones(func() {
+		for range 2 { // the oldest two are there
+			becomes(7, "1 of 7 endpoints is in this task's zone, too few")
+			becomes(8, "2 of 8 endpoints are in this task's zone and take all")
+		}
+	})
+	if len(m.failed) > 0 {
+		t.Errorf("%d of %d requests failed, the first: %v", len(m.failed), m.all, m.failed[0].Err)
+	}
+}
+
+// TestARetryLeavesAZoneThatIsDead has one request at a time, so that nothing else finds out which endpoints are dead: what render
+// prints, in the bootstrap of an Envoy without xDS, as it is and without the retries of other priorities.
+func TestARetryLeavesAZoneThatIsDead(t *testing.T) {
+	t.Parallel()
+	r := startZones(t, []int{4, 4, 4})
+	r.envoy.Stop()
+	r.loseLocal(4)
+	for _, leaves := range []bool{true, false} {
+		var document document
+		must(t, json.Unmarshal([]byte(r.run("render")), &document))
+		if !leaves {
+			for _, route := range document.Routes {
+				without(route, "retry_priority")
+			}
+		}
+		document.inline()
+		for _, c := range document.Clusters {
+			c["type"], c["load_assignment"] = "STATIC", document.Endpoints[0]
+			delete(c, "eds_cluster_config")
+		}
+		bootstrap, err := json.Marshal(map[string]any{
+			"node":             map[string]any{"id": "static", "cluster": "static"},
+			"admin":            map[string]any{"address": map[string]any{"socket_address": map[string]any{"address": "127.0.0.1", "port_value": 0}}},
+			"static_resources": map[string]any{"listeners": document.Listeners, "clusters": document.Clusters},
+		})
+		must(t, err)
+		envoy := envoytest.Start(t, envoytest.Options{Bootstrap: bootstrap, Allow: []string{"active downstream connections"}})
+		envoy.WaitReady()
+		want := map[bool]int{true: http.StatusOK, false: http.StatusServiceUnavailable}[leaves]
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			if got, err := r.send(method, "/web", nil, nil); err != nil || got.status != want {
+				t.Errorf("retries of other priorities: %t: %s is answered %d %q (%v), want %d", leaves, method, got.status, got.body, err, want)
+			}
+			if !leaves {
+				break // by now some endpoints are ejected
+			}
+		}
+		envoy.Stop()
+	}
+}
+
+// without takes a key out of everything in a value.
+func without(value any, key string) {
+	switch v := value.(type) {
+	case map[string]any:
+		delete(v, key)
+		for _, inner := range v {
+			without(inner, key)
+		}
+	case []any:
+		for _, inner := range v {
+			without(inner, key)
+		}
 	}
 }
