@@ -149,10 +149,7 @@ func (r *rig) measureZones(happens func()) *measured {
 // came of it.
 func TestTheOwnZoneGoesFirst(t *testing.T) {
 	t.Parallel()
-	var mu sync.Mutex
-	rows := []string{"", "| endpoints in zone a / b / c | what happens | own zone answers | requests | failed |", "| --- | --- | --- | --- | --- |"}
-	t.Cleanup(func() { t.Log(strings.Join(rows, "\n")) })
-	for _, test := range []struct {
+	tests := []struct {
 		counts    []int
 		what      string
 		die       int
@@ -165,7 +162,12 @@ func TestTheOwnZoneGoesFirst(t *testing.T) {
 		{[]int{0, 4, 4}, "all work", 0, nil, 0, 0},
 		{[]int{4, 4, 4}, "half of the own zone's die", 2, nil, 50, 90},
 		{[]int{4, 4, 4}, "all of the own zone's die", 4, nil, 0, 0},
-	} {
+	}
+	rows := make([]string, len(tests))
+	t.Cleanup(func() {
+		t.Logf("\n| endpoints in zone a / b / c | what happens | own zone answers | requests | failed |\n| --- | --- | --- | --- | --- |\n%s", strings.Join(rows, "\n"))
+	})
+	for i, test := range tests {
 		counts := strings.Trim(strings.ReplaceAll(fmt.Sprint(test.counts), " ", " / "), "[]")
 		t.Run(counts+" "+test.what, func(t *testing.T) {
 			t.Parallel()
@@ -177,9 +179,7 @@ func TestTheOwnZoneGoesFirst(t *testing.T) {
 			if len(m.failed) > 0 {
 				t.Errorf("%d of %d requests failed, the first: %v", len(m.failed), m.all, m.failed[0].Err)
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			rows = append(rows, fmt.Sprintf("| %s | %s | %.1f %% | %d | %d |", counts, test.what, m.share(), m.all, len(m.failed)))
+			rows[i] = fmt.Sprintf("| %s | %s | %.1f %% | %d | %d |", counts, test.what, m.share(), m.all, len(m.failed))
 		})
 	}
 }
