@@ -53,6 +53,7 @@ func proofs() map[string][]string {
 		"INGRESS_SCOPE":               {"TestIngressByServiceWarnsAndReachesItsTasks"},
 		"INGRESS_TRUSTED_HOPS":        {"TestTrustedHopsDecideWhichForwardedHeadersReachTheApp"},
 		"INGRESS_HEALTH_PATH":         {"TestAnAppThatWaitsForNightjarStarts"},
+		"ZONE_AWARE":                  {"TestTheOwnZoneGoesFirst"},
 		"NIGHTJAR_LOG_LEVEL":          {"TestSettingsEachMakeADifference"},
 		"NIGHTJAR_LOG_FORMAT":         {"TestSettingsEachMakeADifference"},
 	}

@@ -177,7 +177,7 @@ func (l *loader) limits() {
 		l.mistake("NIGHTJAR_LOG_FORMAT", "want text or json")
 	}
 	c.LogJSON = format == "json"
-	c.AccessLog, c.Stats = l.accessLog(), l.statsListen()
+	c.AccessLog, c.Stats, c.ZoneAware = l.accessLog(), l.statsListen(), l.zoneAware()
 }
 
 func (l *loader) number(name string, low, high int) int {

@@ -173,7 +173,12 @@ func beyond() []Setting {
 			"proxies in front whose X-Forwarded-* are believed; 0 without a load balancer; more: docs/configuration.md, Ingress"),
 		later(2, "INGRESS_HEALTH_PATH", "path", "/.nightjar/health", "for the load balancer, answered by Envoy: 200 while each container "+
 			"behind ingress has an open port and its ECS health check, if it has one, doesn't say UNHEALTHY; else 503"),
-		later(4, "ZONE_AWARE", "auto or off", "auto", "whether endpoints of the own zone go first"),
+		{
+			Name: "ZONE_AWARE", Type: "auto or off", Default: "auto", Part: 2, Beyond: true,
+			Meaning: "whether endpoints of the own zone, which the metadata endpoint tells, take all requests of a service where they are enough; " +
+				"else, and with off, all zones share them (docs/zones.md)",
+			Wrong: "another word: error",
+		},
 		{
 			Name: "NIGHTJAR_XDS_LISTEN", Type: "HOST:PORT or unix:PATH", Default: byMode, Part: 1, Beyond: true, Also: []Purpose{ToDial},
 			Meaning: "where nightjar serves xDS. In the Envoy container, and for `bootstrap`, the address that Envoy dials: names are allowed, " +
