@@ -347,8 +347,8 @@ func TestDocsRulesAndBoardAreWellFormed(t *testing.T) {
 	}
 	stats := envoysStats(t)
 	for _, e := range expressions {
-		if balanced(e) != "" {
-			t.Errorf("%q lacks %s", e, balanced(e))
+		if unclosed(e) != "" {
+			t.Errorf("%q lacks %s", e, unclosed(e))
 		}
 		for _, name := range regexp.MustCompile(`\benvoy_cluster_[a-z_]+\b`).FindAllString(e, -1) {
 			if name != "envoy_cluster_name" && !strings.Contains(stats, "\n"+name+"{") {
@@ -385,8 +385,8 @@ func envoysStats(t *testing.T) string {
 	return out
 }
 
-// balanced says what an expression lacks, "" where its brackets and quotes are all closed.
-func balanced(expression string) string {
+// unclosed says what an expression lacks, "" where its brackets and quotes are all closed.
+func unclosed(expression string) string {
 	var open []byte
 	for _, c := range []byte(regexp.MustCompile(`"(?:[^"\\]|\\.)*"`).ReplaceAllString(expression, "")) {
 		opens, closes := strings.IndexByte("([{", c), strings.IndexByte(")]}", c)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -23,7 +24,9 @@ const (
 
 // call is one call of a command.
 type call struct {
-	args           []string
+	args []string
+	// passed are the arguments after --.
+	passed         []string
 	env            map[string]string
 	stdout, stderr io.Writer
 	flags          *flag.FlagSet
@@ -36,7 +39,9 @@ type command struct {
 	help func() string
 	// flags declares the command's flags; nil for none.
 	flags func(*flag.FlagSet)
-	run   func(context.Context, *call) error
+	// passes tells that arguments after -- are for the program that it runs.
+	passes bool
+	run    func(context.Context, *call) error
 }
 
 // usageError is a wrong command line or wrong settings.
@@ -88,6 +93,10 @@ func (c command) call(ctx context.Context, args, environ []string, stdout, stder
 	if c.flags != nil {
 		c.flags(flags)
 	}
+	var passed []string
+	if i := slices.Index(args, "--"); c.passes && i >= 0 {
+		args, passed = args[:i], args[i+1:]
+	}
 	err := flags.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		_, _ = fmt.Fprint(stdout, c.usage(flags))
@@ -104,7 +113,8 @@ func (c command) call(ctx context.Context, args, environ []string, stdout, stder
 		_, _ = fmt.Fprintf(stderr, "nightjar %s: %ssee `nightjar %s --help`\n", c.name, wrong, c.name)
 		return exitUsage
 	}
-	return c.status(c.run(ctx, &call{args: args, env: environment(environ), stdout: stdout, stderr: stderr, flags: flags}), stderr)
+	called := &call{args: args, passed: passed, env: environment(environ), stdout: stdout, stderr: stderr, flags: flags}
+	return c.status(c.run(ctx, called), stderr)
 }
 
 // status prints an error and turns it into the exit status.

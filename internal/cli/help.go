@@ -79,6 +79,23 @@ func didYouMean(wrong, dashes string, known []string) string {
 	return fmt.Sprintf("did you mean %s%s? ", dashes, best)
 }
 
+// commands are all commands, in the order of --help.
+func commands() []command {
+	return []command{
+		serveCommand(),
+		checkCommand(),
+		explainCommand(),
+		renderCommand(),
+		bootstrapCommand(),
+		statusCommand(),
+		envoyCommand(),
+		readyCommand(),
+		demoCommand(),
+		simCommand(),
+		versionCommand(),
+	}
+}
+
 // commandNames are the names of all commands, in the order of --help.
 func commandNames() []string {
 	var all []string

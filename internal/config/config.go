@@ -48,6 +48,8 @@ type Config struct {
 	EnvoyAdmin netip.AddrPort
 	// EnvoyPath is Envoy's binary, "" to find it.
 	EnvoyPath string
+	// DrainTime is how long `nightjar envoy` may take from SIGTERM on.
+	DrainTime time.Duration
 	// Wait is the pause between reads of AWS.
 	Wait time.Duration
 	// Rate and Burst are the call budget, in calls a second and calls.
@@ -200,7 +202,12 @@ const (
 	ToDial
 	// ToAsk reads where a running nightjar and its Envoy can be asked.
 	ToAsk
+	// ToRun reads what Envoy as a child needs: its bootstrap, its binary, its drain, and the log.
+	ToRun
 )
+
+// dials tells whether the settings are those of Envoy's container, so that NIGHTJAR_XDS_LISTEN is what Envoy dials.
+func (p Purpose) dials() bool { return p == ToDial || p == ToRun }
 
 // Input is what the settings are made of.
 type Input struct {

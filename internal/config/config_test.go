@@ -58,7 +58,7 @@ func TestDefaultsByNetworkMode(t *testing.T) {
 			Ref: ref, Path: "/orders", Origin: "SERVICE_PATH_1", Policy: mesh.Policy{Retries: 5, IdleTimeout: 4 * time.Second},
 		}},
 		Admin:     Address{Network: "tcp", Host: "127.0.0.1", Port: 9903},
-		EnvoyHost: "localhost", EnvoyAdmin: netip.MustParseAddrPort("127.0.0.1:9901"), Wait: 100 * time.Millisecond, Rate: 1, Burst: 10, LogLevel: slog.LevelInfo,
+		EnvoyHost: "localhost", EnvoyAdmin: netip.MustParseAddrPort("127.0.0.1:9901"), Wait: 100 * time.Millisecond, Rate: 1, Burst: 10, DrainTime: 20 * time.Second, LogLevel: slog.LevelInfo,
 		NodeID: "0123456789abcdef", NodeService: "web", Zone: "eu-west-1a", OwnCluster: "shop", OwnService: "web", Sidecar: "nightjar", ZoneAware: true,
 	}
 	loopback := Address{Network: "tcp", Host: "127.0.0.1", Port: 9902}

@@ -18,14 +18,14 @@ func (l *loader) addresses() {
 		host = netip.IPv4Unspecified() // else nobody else could ask it
 	}
 	c.EnvoyAdmin = netip.AddrPortFrom(host, l.port("ENVOY_ADMIN_PORT"))
-	if l.Purpose != ToDial {
+	if !l.Purpose.dials() {
 		c.Admin = l.address("NIGHTJAR_ADMIN_LISTEN")
 	}
 	if l.Purpose == ToAsk {
 		return
 	}
 	c.XDS = l.address("NIGHTJAR_XDS_LISTEN")
-	if l.Purpose == ToDial && unspecified(c.XDS.Host) {
+	if l.Purpose.dials() && unspecified(c.XDS.Host) {
 		if c.Mode == "bridge" {
 			l.mistake("NIGHTJAR_XDS_LISTEN", "Envoy dials this address, and in bridge mode containers share no loopback: "+
 				"want nightjar's container name (nightjar:"+strconv.Itoa(int(c.XDS.Port))+" with links) or unix:/shared/xds.sock")

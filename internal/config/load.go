@@ -47,6 +47,12 @@ func Load(in Input) (*Config, error) {
 	l.addresses()
 	if in.Purpose == ToServe {
 		l.limits()
+	}
+	if in.Purpose == ToServe || in.Purpose == ToRun {
+		l.log()
+		l.ofEnvoy()
+	}
+	if in.Purpose == ToServe {
 		l.entries()
 		l.accounts()
 		l.routeConflicts()
@@ -153,7 +159,7 @@ func (l *loader) task() {
 	}
 }
 
-// limits reads the pace, the budget, the log and the path of Envoy.
+// limits reads the pace, the budget, and where Envoy's logs and metrics go.
 func (l *loader) limits() {
 	c := l.config
 	c.Wait = time.Duration(l.number("WAITTIME", 1, 3_600_000)) * time.Millisecond
@@ -163,7 +169,28 @@ func (l *loader) limits() {
 		l.mistake("NIGHTJAR_AWS_RATE", "want calls a second, from 0.05 to 10000")
 	}
 	c.Rate = rate
-	c.EnvoyPath = l.value("NIGHTJAR_ENVOY_PATH")
+	c.AccessLog, c.Stats, c.ZoneAware = l.accessLog(), l.statsListen(), l.zoneAware()
+}
+
+// maxDrainTime leaves 5 s of the longest stopTimeout.
+// Source: Amazon ECS API reference, ContainerDefinition: stopTimeout is at most 120 s.
+const maxDrainTime = 115 * time.Second
+
+// ofEnvoy reads the path of Envoy, and how long its end may take.
+func (l *loader) ofEnvoy() {
+	const variable = "NIGHTJAR_DRAIN_TIME"
+	l.config.EnvoyPath = l.value("NIGHTJAR_ENVOY_PATH")
+	d, err := time.ParseDuration(l.value(variable))
+	if err != nil || d < 0 || d > maxDrainTime {
+		l.mistake(variable, "want a duration from 0s to 115s, such as 20s, that is shorter than the stopTimeout of Envoy's container")
+		return
+	}
+	l.config.DrainTime = d
+}
+
+// log reads what the log has and how it looks.
+func (l *loader) log() {
+	c := l.config
 	levels := map[string]slog.Level{
 		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
 	}
@@ -177,7 +204,6 @@ func (l *loader) limits() {
 		l.mistake("NIGHTJAR_LOG_FORMAT", "want text or json")
 	}
 	c.LogJSON = format == "json"
-	c.AccessLog, c.Stats, c.ZoneAware = l.accessLog(), l.statsListen(), l.zoneAware()
 }
 
 func (l *loader) number(name string, low, high int) int {

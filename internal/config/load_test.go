@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -47,6 +48,10 @@ func TestNoCommandFailsForWhatItDoesNotNeed(t *testing.T) {
 		"bootstrap": {ToDial, map[string]string{"NIGHTJAR_ADMIN_LISTEN": "x"}, []string{
 			"NIGHTJAR_XDS_LISTEN=x", "ENVOY_ADMIN_PORT=x", "AWS_REGION=x", "ENVOY_CONTAINER_NAME=-",
 		}},
+		"envoy": {ToRun, map[string]string{"NIGHTJAR_ADMIN_LISTEN": "x", "NIGHTJAR_ACCESS_LOG": "x"}, []string{
+			"NIGHTJAR_XDS_LISTEN=x", "ENVOY_ADMIN_PORT=x", "AWS_REGION=x", "NIGHTJAR_LOG_LEVEL=x", "NIGHTJAR_LOG_FORMAT=x",
+			"NIGHTJAR_DRAIN_TIME=20", "NIGHTJAR_DRAIN_TIME=-1s", "NIGHTJAR_DRAIN_TIME=116s",
+		}},
 		"ready": {ToAsk, map[string]string{"NIGHTJAR_XDS_LISTEN": "x", "AWS_REGION": "x"}, []string{
 			"NIGHTJAR_ADMIN_LISTEN=x", "ENVOY_ADMIN_PORT=x", "ENVOY_CONTAINER_NAME=-",
 		}},
@@ -66,6 +71,15 @@ func TestNoCommandFailsForWhatItDoesNotNeed(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestTheDrainTime(t *testing.T) {
+	for text, want := range map[string]time.Duration{"": 20 * time.Second, "0s": 0, "1m55s": 115 * time.Second, "2500ms": 2500 * time.Millisecond} {
+		c, err := Load(Input{Purpose: ToRun, Env: map[string]string{"NIGHTJAR_DRAIN_TIME": text, "NIGHTJAR_ENVOY_PATH": "/envoy"}})
+		if err != nil || c.DrainTime != want || c.EnvoyPath != "/envoy" {
+			t.Errorf("%q: %+v %v", text, c, err)
+		}
 	}
 }
 

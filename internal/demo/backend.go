@@ -45,6 +45,9 @@ type Backend struct {
 	grpc     *grpc.Server
 	listener net.Listener
 	done     chan struct{}
+	// stopping is closed at SIGTERM, which ends the streams of gRPC.
+	stopping chan struct{}
+	sigterm  sync.Once
 
 	mu      sync.Mutex
 	conns   map[net.Conn]struct{}
@@ -60,8 +63,9 @@ func StartBackend(who Identity, at netip.AddrPort) (*Backend, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the backend of %s, task %s: %w", who.Service, who.Task, err)
 	}
+	stopping := make(chan struct{})
 	b := &Backend{
-		listener: l, done: make(chan struct{}), grpc: newEchoServer(who),
+		listener: l, done: make(chan struct{}), stopping: stopping, grpc: newEchoServer(who, stopping),
 		conns: map[net.Conn]struct{}{}, sockets: map[*websocket.Conn]net.Conn{}, broken: map[string]bool{},
 	}
 	both := &http.Protocols{}
@@ -142,9 +146,10 @@ func (b *Backend) track(c net.Conn, state http.ConnState) {
 // refuse closes the port. Connections that are open stay so.
 func (b *Backend) refuse() { _ = b.listener.Close() }
 
-// Stop ends it as a well-behaved app does at SIGTERM: the port closes, requests in flight end, at most until the context
-// does.
+// Stop ends it as a well-behaved app does at SIGTERM: the port closes, streams are told to go elsewhere, requests in flight end,
+// at most until the context does.
 func (b *Backend) Stop(ctx context.Context) error {
+	b.sigterm.Do(func() { close(b.stopping) })
 	b.closeSockets(true)
 	err := b.server.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {

@@ -129,10 +129,11 @@ func fromStruct(from *structpb.Struct, value any) error {
 }
 
 // newEchoServer makes the gRPC service of a backend. It has no generated code: any method of any service is taken by its
-// last name, so that services of several names can be told apart by their path.
-func newEchoServer(who Identity) *grpc.Server {
+// last name, so that services of several names can be told apart by their path. Once it is stopping, streams that wait for their
+// client end with UNAVAILABLE.
+func newEchoServer(who Identity, stopping <-chan struct{}) *grpc.Server {
 	return grpc.NewServer(grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
-		e := &echo{who: who, stream: stream}
+		e := &echo{who: who, stream: stream, stopping: stopping}
 		e.method, _ = grpc.MethodFromServerStream(stream)
 		return e.serve()
 	}))
@@ -148,6 +149,8 @@ type echo struct {
 	who    Identity
 	method string
 	stream grpc.ServerStream
+	// stopping is closed when the app is to end.
+	stopping <-chan struct{}
 }
 
 func (e *echo) serve() error {
@@ -197,7 +200,14 @@ func (e *echo) serveStream(each bool) error {
 
 func (e *echo) receive() (in EchoRequest, err error) {
 	message := &structpb.Struct{}
-	if err = e.stream.RecvMsg(message); err != nil {
+	came := make(chan error, 1)
+	go func() { came <- e.stream.RecvMsg(message) }() // the end of the call ends it
+	select {
+	case err = <-came:
+	case <-e.stopping:
+		return in, status.Error(codes.Unavailable, "the app is stopping")
+	}
+	if err != nil {
 		return in, err
 	}
 	if err := fromStruct(message, &in); err != nil {

@@ -47,7 +47,7 @@ func namedTargets(ref mesh.ServiceRef, service Service, task Task) []Target {
 			continue
 		}
 		t.Container, t.Port = cmp.Or(ref.Container, t.Container, onlyContainer(task)), cmp.Or(ref.Port, t.Port)
-		if t.Port != 0 && !isAdded(t.Container) {
+		if t.Port != 0 && !IsAdded(t.Container) {
 			found = append(found, t)
 		}
 	}
@@ -62,7 +62,7 @@ func namedTargets(ref mesh.ServiceRef, service Service, task Task) []Target {
 func publishedTargets(ref mesh.ServiceRef, t Task) []Target {
 	var found []Target
 	for _, c := range t.Containers {
-		if isAdded(c.Name) || ref.Container != "" && c.Name != ref.Container {
+		if IsAdded(c.Name) || ref.Container != "" && c.Name != ref.Container {
 			continue
 		}
 		for _, b := range c.Bindings {
@@ -141,8 +141,8 @@ func distinct(targets []Target) []Target {
 	return slices.Compact(targets)
 }
 
-// isAdded tells a container that ECS or AWS added to the task: it never is what a user means.
-func isAdded(name string) bool {
+// IsAdded tells a container that ECS or AWS added to the task: it never is what a user means.
+func IsAdded(name string) bool {
 	return strings.HasPrefix(name, "ecs-service-connect-") || strings.HasPrefix(name, "aws-guardduty-agent-") ||
 		strings.HasPrefix(name, "~internal")
 }
@@ -151,7 +151,7 @@ func isAdded(name string) bool {
 func onlyContainer(t Task) string {
 	name := ""
 	for _, c := range t.Containers {
-		if isAdded(c.Name) {
+		if IsAdded(c.Name) {
 			continue
 		}
 		if name != "" {
@@ -165,7 +165,7 @@ func onlyContainer(t Task) string {
 func containerNames(t Task) string {
 	var names []string
 	for _, c := range t.Containers {
-		if !isAdded(c.Name) {
+		if !IsAdded(c.Name) {
 			names = append(names, c.Name)
 		}
 	}

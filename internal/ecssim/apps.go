@@ -48,8 +48,12 @@ func (w *World) Apps() []App {
 			if now.containers[i].last != "RUNNING" {
 				continue
 			}
+			phase := t.phase
+			if now.containers[i].terminating {
+				phase = Terminating
+			}
 			a := App{
-				Cluster: t.cluster.name, Task: t.id, Container: spec.Name, Phase: t.phase,
+				Cluster: t.cluster.name, Task: t.id, Container: spec.Name, Phase: phase,
 				Revision: t.def.name(), Ports: t.listens(spec, now.containers[i]),
 			}
 			if t.service != nil {

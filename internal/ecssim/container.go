@@ -13,6 +13,8 @@ type container struct {
 	last     string
 	bindings []binding
 	dockerIP netip.Addr
+	// terminating tells that it got SIGTERM before the others of its task.
+	terminating bool
 	// holds tells that it has the host ports of its bindings and the docker address, which a stopped one only had.
 	holds bool
 }

@@ -171,12 +171,7 @@ func (w *World) stop(t *task, code, cause string) {
 	if t.service != nil {
 		w.tell(t.service, "has stopped 1 running tasks: (task %s).", t.id)
 	}
-	w.change(t, func(s *state) {
-		s.desired, s.stopCode, s.stopCause, s.stopping = "STOPPED", code, cause, w.now
-		if s.last == "RUNNING" {
-			s.last = "DEACTIVATING"
-		}
-	})
+	w.desireStopped(t, code, cause)
 	if t.phase != Serving {
 		w.after(0, func() { w.gone(t) })
 		return
@@ -191,6 +186,16 @@ func (w *World) stop(t *task, code, cause string) {
 		}
 		w.change(t, func(s *state) { s.last = "STOPPING" })
 		w.after(w.timing.Exit, func() { w.gone(t) })
+	})
+}
+
+// desireStopped is the beginning of a task's end.
+func (w *World) desireStopped(t *task, code, cause string) {
+	w.change(t, func(s *state) {
+		s.desired, s.stopCode, s.stopCause, s.stopping = "STOPPED", code, cause, w.now
+		if s.last == "RUNNING" {
+			s.last = "DEACTIVATING"
+		}
 	})
 }
 

@@ -132,8 +132,18 @@ func (a *Admin) Clusters(ctx context.Context) (*adminv3.Clusters, error) {
 
 // get is the body of a GET that was answered with 200.
 func (a *Admin) get(ctx context.Context, path string, query url.Values) ([]byte, error) {
-	where := url.URL{Scheme: "http", Host: "envoy", Path: path, RawQuery: query.Encode()}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, where.String(), http.NoBody)
+	return a.ask(ctx, http.MethodGet, path, query.Encode())
+}
+
+// post makes Envoy do something; anything but 200 is an error.
+func (a *Admin) post(ctx context.Context, path, query string) error {
+	_, err := a.ask(ctx, http.MethodPost, path, query)
+	return err
+}
+
+func (a *Admin) ask(ctx context.Context, method, path, query string) ([]byte, error) {
+	where := url.URL{Scheme: "http", Host: "envoy", Path: path, RawQuery: query}
+	request, err := http.NewRequestWithContext(ctx, method, where.String(), http.NoBody)
 	if err != nil {
 		return nil, fmt.Errorf("asking Envoy for %s: %w", path, err)
 	}

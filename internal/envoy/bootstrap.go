@@ -1,6 +1,6 @@
 // Package envoy runs an Envoy: it finds or fetches the binary (find.go, fetch_linux.go), writes its bootstrap
-// (bootstrap.go), starts and stops it as a child process (process.go) and asks its admin API (admin.go). It knows
-// nothing of meshes: what Envoy serves comes to it over xDS.
+// (bootstrap.go), starts and stops it as a child process (process.go), drains it (drain.go decides, run.go does) and asks its
+// admin API (admin.go). It knows nothing of meshes: what Envoy serves comes to it over xDS.
 package envoy
 
 import (

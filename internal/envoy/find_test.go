@@ -38,6 +38,20 @@ func machine(t *testing.T) string {
 	return dir
 }
 
+func TestInstalledNeedsNoFolderAndFetchesNothing(t *testing.T) {
+	dir := machine(t)
+	t.Chdir(dir)
+	t.Setenv("HOME", "")
+	t.Setenv("XDG_CACHE_HOME", "")
+	if _, err := find(t.Context(), FindOptions{Installed: true}, onPath()); err == nil || !strings.Contains(err.Error(), pathVariable) {
+		t.Errorf("without an Envoy: %v", err)
+	}
+	want := put(t, fakeEnvoy("1.40.0"), dir, "bin", "envoy")
+	if got, err := find(t.Context(), FindOptions{Installed: true}, onPath()); err != nil || got != want {
+		t.Errorf("%s %v", got, err)
+	}
+}
+
 func TestFindTakesTheFirstOfThePlacesInOrder(t *testing.T) {
 	dir := machine(t)
 	tools := filepath.Join(dir, "tools")

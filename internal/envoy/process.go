@@ -133,6 +133,18 @@ func (p *Process) Wait() error {
 	return p.err
 }
 
+// ExitStatus is Envoy's exit status once it has ended; 128 and the signal's number where a signal ended it, as shells have it.
+func (p *Process) ExitStatus() int {
+	<-p.done
+	if s, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && s.Signaled() {
+		return 128 + int(s.Signal())
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// Signal passes a signal on, such as SIGUSR1, on which Envoy opens its log files anew.
+func (p *Process) Signal(s os.Signal) error { return p.cmd.Process.Signal(s) }
+
 // Log is the end of what Envoy wrote to stderr, at most 64 KiB.
 func (p *Process) Log() string { return p.log.String() }
 

@@ -55,7 +55,9 @@ type Task struct {
 
 // Container is a container of the own task. Only those that were created are listed.
 type Container struct {
-	Name        string
+	Name string
+	// Image is its image as the task definition names it.
+	Image       string
 	KnownStatus string
 	// StartedAt is when it started, RFC 3339; "" before that.
 	StartedAt string
@@ -88,7 +90,13 @@ type Port struct {
 
 // Fetch reads the endpoint at the URI that ECS_CONTAINER_METADATA_URI_V4 gives: the task, and the own container in it. Each
 // is tried three times. The answer is whole, or an error that names the variable.
-func Fetch(ctx context.Context, uri string) (*Task, error) {
+func Fetch(ctx context.Context, uri string) (*Task, error) { return ask(ctx, uri, fetch) }
+
+// FetchTask reads the task alone, in one try: Own is empty. It is for those who ask again and again.
+func FetchTask(ctx context.Context, uri string) (*Task, error) { return ask(ctx, uri, fetchTask) }
+
+// ask asks the endpoint with a client made for it. Its error names the variable.
+func ask(ctx context.Context, uri string, how func(context.Context, *http.Client, string) (*Task, error)) (*Task, error) {
 	base, err := url.Parse(uri)
 	if err != nil || base.Scheme != "http" || base.Host == "" {
 		return nil, fmt.Errorf("%s is %.120q: %w", URIVariable, uri, errURL)
@@ -98,7 +106,7 @@ func Fetch(ctx context.Context, uri string) (*Task, error) {
 	client := &http.Client{Transport: transport, Timeout: tryTimeout, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return errors.New("it redirects, which ECS never does")
 	}}
-	t, err := fetch(ctx, client, strings.TrimSuffix(uri, "/"))
+	t, err := how(ctx, client, strings.TrimSuffix(uri, "/"))
 	if err != nil {
 		return nil, fmt.Errorf("reading the task metadata endpoint (%s): %w", URIVariable, err)
 	}
@@ -146,6 +154,14 @@ func fetch(ctx context.Context, client *http.Client, uri string) (*Task, error) 
 	return Parse(task, own)
 }
 
+func fetchTask(ctx context.Context, client *http.Client, uri string) (*Task, error) {
+	task, err := get(ctx, client, uri+"/task")
+	if err != nil {
+		return nil, err
+	}
+	return parseTask(task)
+}
+
 // persist gets what is at a URI, in several tries.
 func persist(ctx context.Context, client *http.Client, uri string) ([]byte, error) {
 	for n := 1; ; n++ {
@@ -184,6 +200,17 @@ func get(ctx context.Context, client *http.Client, uri string) ([]byte, error) {
 
 // Parse reads the answers of the path /task, and of the own container.
 func Parse(task, own []byte) (*Task, error) {
+	t, err := parseTask(task)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(own, &t.Own); err != nil {
+		return nil, fmt.Errorf("what it says of the own container is not what ECS gives: %w", err)
+	}
+	return t, nil
+}
+
+func parseTask(task []byte) (*Task, error) {
 	var t Task
 	if err := json.Unmarshal(task, &t); err != nil {
 		return nil, fmt.Errorf("what it says of the task is not what ECS gives: %w", err)
@@ -191,9 +218,6 @@ func Parse(task, own []byte) (*Task, error) {
 	if t.Cluster == "" || !isTaskARN(t.TaskARN) {
 		return nil, fmt.Errorf("it says that the task is %.120q of the ECS cluster %.120q; want a task's ARN, and an ECS cluster",
 			t.TaskARN, t.Cluster)
-	}
-	if err := json.Unmarshal(own, &t.Own); err != nil {
-		return nil, fmt.Errorf("what it says of the own container is not what ECS gives: %w", err)
 	}
 	return &t, nil
 }

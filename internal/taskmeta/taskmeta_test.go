@@ -41,7 +41,7 @@ func TestTheTaskTellsItsPlace(t *testing.T) {
 		t.Errorf("Region %q, ECS cluster %q, task %q", task.Region(), task.ClusterName(), task.ID())
 	}
 	own := Container{
-		Name: "nightjar", KnownStatus: "RUNNING", Health: Health{Status: "HEALTHY"},
+		Name: "nightjar", Image: "nightjar", KnownStatus: "RUNNING", Health: Health{Status: "HEALTHY"},
 		Labels:   map[string]string{"com.amazonaws.ecs.container-name": "nightjar"},
 		Networks: []Network{{NetworkMode: "awsvpc", IPv4Addresses: []string{"10.0.2.61"}}},
 		Ports:    []Port{{ContainerPort: 9902, HostPort: 32768, Protocol: "tcp"}},
@@ -124,6 +124,28 @@ func TestFetchTriesThreeTimesAndReadsTaskAndContainer(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"/v4/abc/task", "/v4/abc/task", "/v4/abc/task", "/v4/abc"}, asked); diff != "" {
 		t.Fatal(diff)
+	}
+}
+
+func TestTheTaskAloneIsOneQuestion(t *testing.T) {
+	var asked []string
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked = append(asked, r.URL.Path); len(asked) > 1 {
+			http.Error(w, "no", http.StatusInternalServerError)
+			return
+		}
+		_, _ = w.Write(answer(t, "task.json", "host"))
+	}))
+	defer s.Close()
+	task, err := FetchTask(t.Context(), s.URL+"/v4/abc")
+	if err != nil || task.DesiredStatus != "RUNNING" || len(task.Containers) != 1 {
+		t.Fatalf("%+v %v", task, err)
+	}
+	if _, err := FetchTask(t.Context(), s.URL+"/v4/abc"); err == nil || !strings.Contains(err.Error(), URIVariable) {
+		t.Errorf("a failure: %v", err)
+	}
+	if diff := cmp.Diff([]string{"/v4/abc/task", "/v4/abc/task"}, asked); diff != "" {
+		t.Error(diff)
 	}
 }
 
