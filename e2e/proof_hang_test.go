@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -99,6 +98,6 @@ func (p *proof) hang(t *testing.T, silent <-chan hungApp) {
 		}
 	}
 	for _, got := range p.hung {
-		t.Log(fmt.Sprintf("%s, SERVICE_TIMEOUT_1=%s: %d after %.2f s", got.method, got.timeout, got.status, got.took.Seconds()))
+		t.Logf("%s, SERVICE_TIMEOUT_1=%s: %d after %.2f s", got.method, got.timeout, got.status, got.took.Seconds())
 	}
 }
