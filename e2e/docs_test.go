@@ -26,7 +26,7 @@ func readDoc(t *testing.T, path string) string {
 func docPages(t *testing.T) []string {
 	t.Helper()
 	var pages []string
-	for _, pattern := range []string{"../*.md", "../docs/*.md", "../docs/adr/*.md"} {
+	for _, pattern := range []string{"../*.md", "../docs/*.md", "../docs/adr/*.md", "../examples/*.md"} {
 		found, err := filepath.Glob(pattern)
 		must(t, err)
 		pages = append(pages, found...)
