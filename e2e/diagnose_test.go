@@ -27,7 +27,7 @@ import (
 	"github.com/groboclown/nightjar-mesh/internal/envoy/envoytest"
 )
 
-var update = flag.Bool("update", false, "write what is said into the scripts of testdata/diagnose")
+var update = flag.Bool("update", false, "write what is said into the scripts of testdata/diagnose, and what bootstrap prints into the examples")
 
 // scripts is where the scripts of broken worlds are.
 const scripts = "testdata/diagnose"

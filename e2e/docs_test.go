@@ -158,10 +158,11 @@ func binaries(t *testing.T) string {
 
 func TestDocsNameOnlyVariablesThatExist(t *testing.T) {
 	t.Parallel()
-	// The SDK's, the ECS agent's, the linker's and this package's own.
+	// The SDK's, the ECS agent's, and the compose example's.
 	known := map[string]bool{
 		"AWS_DEFAULT_REGION": true, "AWS_ENDPOINT_URL": true, "AWS_ENDPOINT_URL_ECS": true, "AWS_ENDPOINT_URL_EC2": true,
 		"ECS_INSTANCE_ATTRIBUTES": true, "ECS_CONTAINER_METADATA_URI_V4": true, "ECS_AWSVPC_BLOCK_IMDS": true,
+		"NIGHTJAR_IMAGE": true,
 	}
 	for _, s := range config.Settings() {
 		known[s.Name] = true
