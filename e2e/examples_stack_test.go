@@ -22,9 +22,9 @@ import (
 	"github.com/groboclown/nightjar-mesh/internal/taskmeta"
 )
 
-// taskDefinition is what the tests look at of one. encoding/json takes letters of either case, so the same type reads a
+// stackTask is what the tests look at of one. encoding/json takes letters of either case, so the same type reads a
 // template's, in which names begin with a capital, and the ECS API's.
-type taskDefinition struct {
+type stackTask struct {
 	Family, NetworkMode, TaskRoleArn, ExecutionRoleArn string
 	RequiresCompatibilities                            []string
 	Volumes                                            []struct{ Name string }
@@ -130,7 +130,7 @@ func TestExamplesStacksHaveTasksThatRun(t *testing.T) {
 }
 
 // checkFront holds the task definition with nightjar in it against nightjar's own settings, and its containers against each other.
-func checkFront(t *testing.T, task taskDefinition, like shape) {
+func checkFront(t *testing.T, task stackTask, like shape) {
 	t.Helper()
 	if len(task.ContainerDefinitions) != 3 || task.NetworkMode != like.mode {
 		t.Fatalf("it is %+v", task)
@@ -190,7 +190,7 @@ func checkFront(t *testing.T, task taskDefinition, like shape) {
 	checkStopTimeouts(t, task)
 }
 
-func checkStopTimeouts(t *testing.T, task taskDefinition) {
+func checkStopTimeouts(t *testing.T, task stackTask) {
 	t.Helper()
 	drain := slices.IndexFunc(config.Settings(), func(s config.Setting) bool { return s.Name == "NIGHTJAR_DRAIN_TIME" })
 	longest, err := time.ParseDuration(config.Settings()[drain].Default)
@@ -202,7 +202,7 @@ func checkStopTimeouts(t *testing.T, task taskDefinition) {
 	}
 }
 
-func checkOrders(t *testing.T, task, front taskDefinition, like shape) {
+func checkOrders(t *testing.T, task, front stackTask, like shape) {
 	t.Helper()
 	if len(task.ContainerDefinitions) != 1 || task.NetworkMode != like.mode {
 		t.Fatalf("orders is %+v", task)
@@ -359,7 +359,7 @@ func TestExamplesStacksOnAnEmulator(t *testing.T) {
 		Status          string
 		Missing         []string
 		Resources       map[string]string
-		TaskDefinitions []taskDefinition
+		TaskDefinitions []stackTask
 	}
 	must(t, json.Unmarshal(out, &created))
 	for name, like := range shapes() {
@@ -417,11 +417,11 @@ func (s stack) properties(name string, into any) {
 }
 
 // taskOf is the task definition of a service.
-func (s stack) taskOf(service string) taskDefinition {
+func (s stack) taskOf(service string) stackTask {
 	s.t.Helper()
 	var of struct{ TaskDefinition string }
 	s.properties(service, &of)
-	var task taskDefinition
+	var task stackTask
 	s.properties(of.TaskDefinition, &task)
 	return task
 }
