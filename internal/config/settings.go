@@ -137,10 +137,15 @@ func originalTask() []Setting {
 	}
 }
 
-func beyond() []Setting {
-	row := func(name, kind, value, meaning string) Setting {
-		return Setting{Name: name, Type: kind, Default: value, Beyond: true, Meaning: meaning}
-	}
+func beyond() []Setting { return append(beyondTraffic(), beyondProcess()...) }
+
+// row is a setting beyond the original promise of which a wrong value is an error like any other.
+func row(name, kind, value, meaning string) Setting {
+	return Setting{Name: name, Type: kind, Default: value, Beyond: true, Meaning: meaning}
+}
+
+// beyondTraffic are those of what Envoy does with requests.
+func beyondTraffic() []Setting {
 	const (
 		protocol = "what the service or container speaks"
 		listen   = "this entry on a listener of its own: more than one inbound port"
@@ -177,6 +182,12 @@ func beyond() []Setting {
 				"else, and with off, all zones share them (docs/zones.md)",
 			Wrong: "another word: error",
 		},
+	}
+}
+
+// beyondProcess are those of nightjar itself, and of Envoy as a program.
+func beyondProcess() []Setting {
+	return []Setting{
 		{
 			Name: "NIGHTJAR_XDS_LISTEN", Type: "HOST:PORT or unix:PATH", Default: byMode, Beyond: true, Also: []Purpose{ToDial},
 			Meaning: "where nightjar serves xDS. In the Envoy container, and for `bootstrap`, the address that Envoy dials: names are allowed, " +
