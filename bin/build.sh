@@ -27,7 +27,7 @@ build_with_docker() {
   local arch=$1 image container
   image=$(mktemp)
   docker_build --quiet --target build --build-arg TARGETARCH="$arch" --iidfile "$image" >/dev/null
-  container=$(docker create "$(cat "$image")")
+  container=$(docker create "$(cat "$image")" none)
   docker cp "$container:/out/shared/bin/nightjar" "dist/nightjar-linux-$arch"
   docker rm "$container" >/dev/null
   rm "$image"

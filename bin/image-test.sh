@@ -91,7 +91,7 @@ install_engine() {
   say "installing docker.io"
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq
-  apt-get install -qq -y --no-install-recommends docker.io iptables iproute2 procps ca-certificates >/dev/null
+  apt-get install -qq -y --no-install-recommends docker.io docker-compose iptables iproute2 procps ca-certificates >/dev/null
   command -v docker >/dev/null || apt-get install -qq -y --no-install-recommends docker-cli >/dev/null
 }
 
@@ -111,7 +111,7 @@ inner_pid() {
 # else, and end with it.
 start_engine() {
   [ "$(id -u)" = 0 ] || leave_out "no Docker engine answers, and only root can start one"
-  if ! has_programs dockerd docker iptables ip ps; then
+  if ! has_programs dockerd docker docker-compose iptables ip ps; then
     install_engine
     ! has_engine || return 0
   fi
@@ -220,7 +220,8 @@ base_images() {
 
 build_image() {
   say "building the image"
-  timeout 900 bin/image.sh "$name" --network none --build-arg TARGETARCH="$(go env GOHOSTARCH)" >"$temp/build.log" 2>&1 || fail "docker build: $(tail -20 "$temp/build.log")"
+  timeout 900 bin/image.sh "$name" --network none --build-arg TARGETARCH="$(go env GOHOSTARCH)" >"$temp/build.log" 2>&1 ||
+    fail "docker build: $(tail -20 "$temp/build.log")"
   tagged+=("$name")
 }
 
@@ -472,6 +473,18 @@ ends() {
   [ $((SECONDS - before)) -lt 15 ] || fail "$1 took more than 15 s to end"
 }
 
+# The example for docker-compose, in the engine's network.
+try_compose() {
+  if ! command -v docker-compose >/dev/null; then
+    say "left out: examples/compose, as there is no docker-compose"
+    return
+  fi
+  say "examples/compose"
+  NIGHTJAR_IMAGE=$name ENVOY_IMAGE=$envoy timeout 300 "${at_network[@]}" bin/compose-test.sh >"$temp/compose.log" 2>&1 ||
+    fail "bin/compose-test.sh: $(tail -60 "$temp/compose.log")"
+  say "$(tail -1 "$temp/compose.log")"
+}
+
 trap clean EXIT
 has_engine || start_engine
 base_images
@@ -479,5 +492,6 @@ build_image
 look_at_image
 run_image
 try_mesh
+try_compose
 compare_builds
 say "all is well"

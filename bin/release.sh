@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes what a release has in dist/, and publishes nothing: bin/release.sh VERSION, such as 1.2.3. These are the programs, RELEASE_NOTES.md
 # from CHANGELOG.md, where a Docker engine answers an image for each architecture (nightjar-VERSION-ARCH.tar.gz, for docker load,
-# tagged nightjar:VERSION-ARCH), and SHA256SUMS of all.
+# tagged nightjar-mesh/nightjar:VERSION-ARCH), and SHA256SUMS of all.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -25,7 +25,7 @@ notes() {
 }
 
 build_image() {
-  local arch=$1 tag=nightjar:$VERSION-$1
+  local arch=$1 tag=nightjar-mesh/nightjar:$VERSION-$1
   bin/image.sh "$tag" --quiet --platform "linux/$arch" --build-arg TARGETARCH="$arch" >/dev/null
   docker save "$tag" | gzip --best --no-name >"dist/nightjar-$VERSION-$arch.tar.gz"
   echo "image $tag, $(docker image inspect --format '{{.Size}} bytes' "$tag")"

@@ -35,14 +35,19 @@ const checkScripts = "testdata/check"
 //	answers VARIABLE BODY        so, and answers every request with that
 func TestBrokenWorldsAreChecked(t *testing.T) {
 	t.Parallel()
-	runScripts(t, checkScripts, map[string]func(*testscript.TestScript, bool, []string){
+	runScripts(t, checkScripts, checkCommands())
+}
+
+// checkCommands are the commands of scripts that check.
+func checkCommands() map[string]func(*testscript.TestScript, bool, []string) {
+	return map[string]func(*testscript.TestScript, bool, []string){
 		"check":      inScript("STATUS [ARGUMENT...]", 1, 3, (*script).check),
 		"fails":      inScript("CHECK...", 0, 9, (*script).fails),
 		"finds":      inScript("RESULT CHECK SUBJECT FOUND DO", 5, 5, (*script).finds),
 		"lone-envoy": inScript("FILE [TEXT...]", 1, 3, (*script).loneEnvoy),
 		"taken":      inScript("VARIABLE", 1, 1, func(s *script, args []string) { s.taken(args[0]) }),
 		"answers":    inScript("VARIABLE BODY", 2, 2, (*script).answers),
-	})
+	}
 }
 
 // networks numbers the networks of scripts.

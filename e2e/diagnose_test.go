@@ -27,7 +27,7 @@ import (
 	"github.com/groboclown/nightjar-mesh/internal/envoy/envoytest"
 )
 
-var update = flag.Bool("update", false, "write what is said into the scripts of testdata/diagnose")
+var update = flag.Bool("update", false, "write what is said into the scripts of testdata/diagnose, and what bootstrap prints into the examples")
 
 // scripts is where the scripts of broken worlds are.
 const scripts = "testdata/diagnose"
@@ -118,7 +118,7 @@ func setUpScript(env *testscript.Env, dir string) error {
 		return err
 	}
 	s := &script{t: t, origin: origin}
-	if dir == checkScripts {
+	if dir != scripts {
 		s.network = fmt.Sprintf("127.%d", 20+networks.Add(1)%60)
 	}
 	env.Values[scriptKey{}] = s
@@ -325,16 +325,7 @@ func (s *script) exits(args []string) {
 
 // says compares stdout with a file of the script.
 func (s *script) says(args []string) {
-	got := s.ReadFile("stdout")
-	for _, variable := range []string{"NIGHTJAR_XDS_LISTEN", "NIGHTJAR_ADMIN_LISTEN"} {
-		got = strings.ReplaceAll(got, s.Getenv(variable), variable)
-	}
-	for _, variable := range []string{"EGRESS_LISTEN_PORT", "INGRESS_LISTEN_PORT", "ENVOY_ADMIN_PORT"} {
-		if port := s.Getenv(variable); port != "" {
-			got = regexp.MustCompile(`\b(127\.0\.0\.1|0\.0\.0\.0|localhost):`+port+`\b`).ReplaceAllString(got, "$1:"+variable)
-		}
-	}
-	got = plain(strings.ReplaceAll(got, strings.TrimPrefix(s.api, "http://"), "AWS-ENDPOINT"))
+	got := s.settled(s.ReadFile("stdout"))
 	diff := cmp.Diff(strings.Split(plain(s.ReadFile(args[0])), "\n"), strings.Split(got, "\n"))
 	switch {
 	case diff == "":
@@ -343,6 +334,27 @@ func (s *script) says(args []string) {
 	default:
 		s.Fatalf("it says something else (-want +got):\n%s\nall of it:\n%s", diff, aligned(got))
 	}
+}
+
+// settled is a text of a command without what differs from run to run.
+func (s *script) settled(got string) string {
+	for _, variable := range []string{"NIGHTJAR_XDS_LISTEN", "NIGHTJAR_ADMIN_LISTEN"} {
+		if at := s.Getenv(variable); at != "" {
+			got = strings.ReplaceAll(got, at, variable)
+		}
+	}
+	for _, variable := range []string{"EGRESS_LISTEN_PORT", "INGRESS_LISTEN_PORT", "ENVOY_ADMIN_PORT"} {
+		if port := s.Getenv(variable); port != "" {
+			got = regexp.MustCompile(`\b(127\.0\.0\.1|0\.0\.0\.0|localhost):`+port+`\b`).ReplaceAllString(got, "$1:"+variable)
+		}
+	}
+	if s.network != "" {
+		got = strings.ReplaceAll(got, s.network+".", "10.0.")
+	}
+	if s.api != "" {
+		got = strings.ReplaceAll(got, strings.TrimPrefix(s.api, "http://"), "AWS-ENDPOINT")
+	}
+	return plain(got)
 }
 
 // rewrite puts a text into the script in the place of a file.

@@ -27,7 +27,7 @@ func readDoc(t *testing.T, path string) string {
 func docPages(t *testing.T) []string {
 	t.Helper()
 	var pages []string
-	for _, pattern := range []string{"../*.md", "../docs/*.md", "../docs/adr/*.md"} {
+	for _, pattern := range []string{"../*.md", "../docs/*.md", "../docs/adr/*.md", "../examples/*.md"} {
 		found, err := filepath.Glob(pattern)
 		must(t, err)
 		pages = append(pages, found...)
@@ -41,15 +41,31 @@ func docPages(t *testing.T) []string {
 func TestDocsLinksResolve(t *testing.T) {
 	t.Parallel()
 	for _, page := range docPages(t) {
-		for _, m := range regexp.MustCompile(`\]\(([^)#]+)[^)]*\)`).FindAllStringSubmatch(readDoc(t, page), -1) {
+		for _, m := range regexp.MustCompile(`\]\(([^)#]*)(?:#([^)]+))?\)`).FindAllStringSubmatch(prose(readDoc(t, page)), -1) {
 			if strings.Contains(m[1], "://") {
 				continue
 			}
-			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
+			target := page
+			if m[1] != "" {
+				target = filepath.Join(filepath.Dir(page), m[1])
+			}
+			if _, err := os.Stat(target); err != nil {
 				t.Errorf("%s links to %s: %v", page, m[1], err)
+			} else if m[2] != "" && !slices.Contains(anchors(readDoc(t, target)), m[2]) {
+				t.Errorf("%s links to %s#%s, and there is no such heading", page, m[1], m[2])
 			}
 		}
 	}
+}
+
+// anchors are those of a page's headings, as GitHub makes them.
+func anchors(text string) []string {
+	var all []string
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(prose(text), -1) {
+		name := regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(strings.ToLower(m[1]), "")
+		all = append(all, strings.ReplaceAll(name, " ", "-"))
+	}
+	return all
 }
 
 func TestDocsReadmeSaysWhatIsTrue(t *testing.T) {
@@ -163,10 +179,11 @@ func binaries(t *testing.T) string {
 
 func TestDocsNameOnlyVariablesThatExist(t *testing.T) {
 	t.Parallel()
-	// The SDK's, the ECS agent's, the linker's and this package's own.
+	// The SDK's, the ECS agent's, and the compose example's.
 	known := map[string]bool{
 		"AWS_DEFAULT_REGION": true, "AWS_ENDPOINT_URL": true, "AWS_ENDPOINT_URL_ECS": true, "AWS_ENDPOINT_URL_EC2": true,
-		"ECS_INSTANCE_ATTRIBUTES": true, "ECS_CONTAINER_METADATA_URI_V4": true,
+		"ECS_INSTANCE_ATTRIBUTES": true, "ECS_CONTAINER_METADATA_URI_V4": true, "ECS_AWSVPC_BLOCK_IMDS": true,
+		"NIGHTJAR_IMAGE": true,
 	}
 	for _, s := range config.Settings() {
 		known[s.Name] = true
@@ -186,7 +203,7 @@ func TestDocsNameOnlyVariablesThatExist(t *testing.T) {
 // commandLines finds calls of nightjar in a document, as code or in a line that is indented so, with their arguments.
 func commandLines(text string, indent int) [][]string {
 	var calls [][]string
-	pattern := fmt.Sprintf("(?m)(?:`|^ {%d}|go run \\./cmd/|\\$\\()nightjar((?: +[^ `\"\n)]+)+)", indent)
+	pattern := fmt.Sprintf("(?m)(?:`|^ {%d}|go run \\./cmd/|\\$\\(|/shared/bin/)nightjar((?: +[^ `\"\n)]+)+)", indent)
 	for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
 		calls = append(calls, strings.Fields(m[1]))
 	}

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,7 +12,7 @@ import (
 )
 
 // TestEnvoyAcceptsEveryGolden puts each golden of xds into a static bootstrap, its routes in the place of the RDS that
-// names them, and has a real Envoy validate it.
+// names them, its endpoints in Envoy clusters of their own, and has a real Envoy validate it.
 func TestEnvoyAcceptsEveryGolden(t *testing.T) {
 	t.Parallel()
 	binary := envoytest.Path(t)
@@ -22,14 +23,15 @@ func TestEnvoyAcceptsEveryGolden(t *testing.T) {
 	for _, path := range goldens {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			t.Parallel()
-			var document struct{ Listeners, Routes, Clusters, Endpoints []map[string]any }
+			var document document
 			text, err := os.ReadFile(path)
 			must(t, err)
 			must(t, json.Unmarshal(text, &document))
-			for _, l := range document.Listeners {
-				manager := dig(l, "filter_chains", "filters")["typed_config"].(map[string]any)
-				delete(manager, "rds")
-				manager["route_config"] = document.Routes[0]
+			document.inline()
+			for i, assignment := range document.Endpoints {
+				document.Clusters = append(document.Clusters, map[string]any{
+					"name": fmt.Sprint("endpoints-", i), "type": "STATIC", "load_assignment": assignment,
+				})
 			}
 			bootstrap, err := json.Marshal(map[string]any{
 				"node": map[string]any{"id": "golden", "cluster": "golden"},
@@ -50,6 +52,18 @@ func TestEnvoyAcceptsEveryGolden(t *testing.T) {
 				t.Fatalf("Envoy refuses it: %v\n%s", err, tail(string(out), 10))
 			}
 		})
+	}
+}
+
+// document is what render prints.
+type document struct{ Listeners, Routes, Clusters, Endpoints []map[string]any }
+
+// inline puts the first routes in the place of the RDS that names them.
+func (d document) inline() {
+	for _, l := range d.Listeners {
+		manager := dig(l, "filter_chains", "filters")["typed_config"].(map[string]any)
+		delete(manager, "rds")
+		manager["route_config"] = d.Routes[0]
 	}
 }
 

@@ -134,17 +134,23 @@ func follow(t testing.TB, backends *demo.Backends) {
 	t.Cleanup(func() { cancel(); <-done })
 }
 
+// given are the ports that freePorts has given away: who got one may not listen yet.
+var given sync.Map
+
 // freePorts are ports that nobody listens on now.
 func freePorts(t testing.TB, n int) []string {
 	t.Helper()
-	ports := make([]string, n)
-	for i := range ports {
+	var ports []string
+	for len(ports) < n {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer l.Close()
-		_, ports[i], _ = net.SplitHostPort(l.Addr().String())
+		_, port, _ := net.SplitHostPort(l.Addr().String())
+		if _, taken := given.LoadOrStore(port, true); !taken {
+			ports = append(ports, port)
+		}
 	}
 	return ports
 }

@@ -64,9 +64,10 @@ type openLoad struct {
 func newOpenLoad(base, service string, count int, served func(string) bool) *openLoad {
 	rng := rand.New(rand.NewPCG(1, 2))
 	load := &openLoad{base: base, service: service, served: served}
+	order := rng.Perm(count) // in turn, each endpoint would get one method alone
 	for n := range count {
 		s := &shot{id: fmt.Sprintf("%s-%d", base, n), method: http.MethodGet, path: "/web"}
-		if n%2 == 1 {
+		if order[n]%2 == 1 {
 			s.method, s.body = http.MethodPost, 100
 			switch p := rng.Float64(); {
 			case p < 0.05:

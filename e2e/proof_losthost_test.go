@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -92,9 +93,15 @@ func TestInANetworkOfItsOwn(t *testing.T) {
 	envoytest.Start(t, envoytest.Options{Bootstrap: bootstrap}).WaitReady()
 
 	load := newOpenLoad("http://127.0.0.1:8000", "c1/web", 10*proofRate, func(string) bool { return true })
-	timer := time.AfterFunc(2*time.Second, lose)
+	var opened sync.WaitGroup
+	opened.Go(func() {
+		time.Sleep(1200 * time.Millisecond)
+		openConnections(load.base)
+	})
+	timer := time.AfterFunc(2500*time.Millisecond, lose)
 	defer timer.Stop()
 	load.run()
+	opened.Wait()
 	got := lostHost{Sent: len(load.shots)}
 	lost := false
 	for _, s := range load.shots {
@@ -117,6 +124,18 @@ func TestInANetworkOfItsOwn(t *testing.T) {
 	text, err := json.Marshal(got)
 	must(t, err)
 	fmt.Println(lostResult + string(text))
+}
+
+// openConnections makes Envoy hold some 20 idle connections to each host, by 60 requests at once: on a quiet machine the load itself
+// needs two.
+func openConnections(base string) {
+	client := &http.Client{Timeout: proofLimit}
+	defer client.CloseIdleConnections()
+	var all sync.WaitGroup
+	for range 60 {
+		all.Go(func() { demo.Get(client, base, "/web?sleep=500ms") })
+	}
+	all.Wait()
 }
 
 // hosts are three hosts: two that stay, and one in a network namespace of its own, which lose cuts off.

@@ -46,7 +46,7 @@ static_resources:
 `
 
 // startPlain starts an Envoy as plainBootstrap has it, and returns its base URL.
-func startPlain(t testing.TB, r *rig, cluster, xdsPort string) string {
+func startPlain(t testing.TB, cluster, xdsPort string) string {
 	t.Helper()
 	port := freePorts(t, 1)[0]
 	envoytest.Start(t, envoytest.Options{Bootstrap: fmt.Appendf(nil, plainBootstrap, port, cluster, xdsPort), Allow: []string{"There is no configured limit to the number of allowed active downstream connections"}}).WaitReady()

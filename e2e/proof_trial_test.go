@@ -210,61 +210,71 @@ func (r *reads) longest(from, to time.Time) time.Duration {
 	return max(longest, to.Sub(last))
 }
 
-// run runs the trial.
-func (c *proofRun) run(t *testing.T) result {
+// stage is what a run happens on.
+type stage struct {
+	*rig
+	reads   *reads
+	ingress *ingresses
+	// log is Envoy's access log.
+	log *bytes.Buffer
+	// loads are that of nightjar's Envoy, and of the plain one where there is one.
+	loads []*openLoad
+}
+
+// set sets the stage: all runs, and nothing happens yet.
+func (c *proofRun) set(t *testing.T) *stage {
 	t.Helper()
 	envoytest.Path(t)
 	sim := simOf(t, c.yaml())
-	seen := &reads{}
-	api := httptest.NewServer(seen.watched(sim.Server))
+	s := &stage{reads: &reads{}, log: &bytes.Buffer{}}
+	api := httptest.NewServer(s.reads.watched(sim.Server))
 	t.Cleanup(api.Close)
 	backends := demo.NewBackends(sim.World, func(err error) { t.Error(err) })
 	backends.Opens, backends.Lingers = c.opens, c.lingering()
 	backends.Plays = func(a ecssim.App) bool { return a.Container == "app" }
 	follow(t, backends)
-
 	settings := append(services("/web", "c1/web"), "WAITTIME="+c.waitTime(), "SERVICE_PROTOCOL_1="+c.protocol, "NIGHTJAR_LOG_LEVEL=info")
 	cluster := "c1/web"
 	if c.twoHops {
 		settings = append(settings, "SERVICE_CONTAINER_1=envoy", "SERVICE_PORT_1=8000")
 		cluster = "c1/web/envoy:8000"
+		s.ingress = startIngresses(t, sim.World)
 	}
-	r := rigOf(t, sim, api.URL, settings...)
-	var ingress *ingresses
-	if c.twoHops {
-		ingress = startIngresses(t, sim.World)
-	}
-	r.startNightjar()
-	ours := &bytes.Buffer{}
-	r.envoy = envoytest.Start(t, envoytest.Options{Bootstrap: []byte(r.run("bootstrap")), Stdout: ours})
-	count := c.requests
-	if atLeast := int(c.lasts().Seconds() * proofRate); count < atLeast {
-		count = atLeast
-	}
+	s.rig = rigOf(t, sim, api.URL, settings...)
+	s.startNightjar()
+	s.envoy = envoytest.Start(t, envoytest.Options{Bootstrap: []byte(s.run("bootstrap")), Stdout: s.log})
+	count := max(c.requests, int(c.lasts().Seconds()*proofRate))
 	served := func(task string) bool { _, ever := backends.Since(task); return ever }
-	load := newOpenLoad(r.base, "c1/web", count, served)
-	loads := []*openLoad{load}
+	s.loads = append(s.loads, newOpenLoad(s.base, "c1/web", count, served))
 	if c.plain {
-		_, xdsPort, _ := strings.Cut(r.settings["NIGHTJAR_XDS_LISTEN"], ":")
-		loads = append(loads, newOpenLoad(startPlain(t, r, cluster, xdsPort), "c1/web", count, served))
+		_, xdsPort, _ := strings.Cut(s.settings["NIGHTJAR_XDS_LISTEN"], ":")
+		s.loads = append(s.loads, newOpenLoad(startPlain(t, cluster, xdsPort), "c1/web", count, served))
 	}
-	for _, l := range loads {
-		at := *r
+	for _, l := range s.loads {
+		at := *s.rig
 		at.base = l.base
 		at.waitTasks("/web", "c1", "web", c.desired())
 	}
-	begun, first := time.Now(), sim.World.Wanted("c1", "web")
-	load.killed = c.under(t, r, loads)
+	return s
+}
+
+// run runs the trial.
+func (c *proofRun) run(t *testing.T) result {
+	t.Helper()
+	s := c.set(t)
+	load, world := s.loads[0], s.sim.World
+	begun, first := time.Now(), world.Wanted("c1", "web")
+	load.killed = c.under(t, s.rig, s.loads)
 	ended := time.Now()
-	if got := load.gone(first, sim.World.Wanted("c1", "web")); got != c.stops {
+	if got := load.gone(first, world.Wanted("c1", "web")); got != c.stops {
 		t.Errorf("%d tasks stopped, want %d: the scenario didn't happen", got, c.stops)
 	}
-	r.envoy.Stop() // which writes the rest of its access log
-	flags, err := flagsIn(ours.String(), ingress.stop())
+	s.envoy.Stop() // which writes the rest of its access log
+	flags, err := flagsIn(s.log.String(), s.ingress.stop())
 	must(t, err)
-	res := result{proofRun: *c, longest: seen.longest(begun, ended), latest: load.latest, ours: load.tallyOf(flags)}
+	res := result{proofRun: *c, longest: s.reads.longest(begun, ended), latest: load.latest, ours: load.tallyOf(flags)}
 	if c.plain {
-		res.bare = loads[1].tallyOf(nil)
+		res.bare = s.loads[1].tallyOf(nil)
 	}
 	return res
 }

@@ -79,6 +79,7 @@ func worldOfStates(now time.Time) *known {
 				service(mesh.Service{Name: "c1/canary", State: mesh.Active, Empty: "it has no task: its desired count is 0"}),
 			},
 			Proxies: []mesh.Proxy{{
+				Zone: "eu-west-1a",
 				Listeners: []mesh.Listener{
 					{Name: "egress", Addr: at("127.0.0.1:8080")},
 					{Name: "ingress", Direction: mesh.Ingress, Addr: at("0.0.0.0:8081"), HealthPath: "/.nightjar/health"},

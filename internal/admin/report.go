@@ -44,7 +44,10 @@ type Service struct {
 	State   string `json:"state"`
 	Problem string `json:"problem,omitempty"`
 	// Empty says why it has no task at all.
-	Empty     string     `json:"empty,omitempty"`
+	Empty string `json:"empty,omitempty"`
+	// ZoneWords say which part of its endpoints is in the own task's zone, and what follows; missing where that zone isn't known,
+	// with ZONE_AWARE=off, and of own containers.
+	ZoneWords string     `json:"zone_in_words,omitempty"`
 	Endpoints []Endpoint `json:"endpoints"`
 	Excluded  []Excluded `json:"excluded,omitempty"`
 	// ReadAt is when it was last read well, ChangedAt when it last changed.
@@ -163,6 +166,9 @@ func (s *Server) Report() Report {
 	}
 	for _, service := range status.Services {
 		r.Services = append(r.Services, reportService(service, now))
+		if len(status.Proxies) == 1 && !service.Own { // of several, each has a zone of its own
+			r.Services[len(r.Services)-1].ZoneWords = service.Service.SeenFrom(status.Proxies[0].Zone).String()
+		}
 	}
 	for _, p := range status.Proxies {
 		for _, l := range p.Listeners {

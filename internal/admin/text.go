@@ -28,6 +28,7 @@ func (r *Report) Text(o TextOptions) string {
 	t.headline()
 	t.attention()
 	t.services()
+	t.zones()
 	t.routes()
 	t.envoys()
 	t.pace()
@@ -192,6 +193,23 @@ func (t *texter) services() {
 	}
 	t.table("", rows...)
 	t.more(len(sorted) - len(shown))
+}
+
+// zones says what the own zone gets, where that is known.
+func (t *texter) zones() {
+	var rows [][]cell
+	for _, s := range t.r.Services {
+		if s.ZoneWords != "" {
+			rows = append(rows, of(s.Name, s.ZoneWords))
+		}
+	}
+	if len(rows) == 0 {
+		return
+	}
+	t.title("ZONES  of %s", count(len(rows), "service", "services"))
+	shown := rows[:t.bound(len(rows))]
+	t.table("", shown...)
+	t.more(len(rows) - len(shown))
 }
 
 func (t *texter) routes() {

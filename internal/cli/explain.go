@@ -37,7 +37,8 @@ func explainAll(ctx context.Context, c *call) error {
 		return err
 	}
 	text, err := explain.Text(explain.World{
-		Readings: readings, Proxy: settings.Proxy(), Seen: seen(ctx, settings.Admin), Now: time.Now(),
+		Readings: readings, Proxy: settings.Proxy(), ZonesOff: settings.Zone != "" && !settings.ZoneAware,
+		Seen: seen(ctx, settings.Admin), Now: time.Now(),
 	})
 	if err != nil {
 		return err

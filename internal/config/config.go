@@ -60,6 +60,8 @@ type Config struct {
 	LogJSON  bool
 	// NodeID, NodeService and Zone name the own Envoy.
 	NodeID, NodeService, Zone string
+	// ZoneAware tells that endpoints of the own zone go first.
+	ZoneAware bool
 	// Warnings are what somebody may not have meant, a line each.
 	Warnings []string
 }
@@ -122,7 +124,10 @@ func distinct(entries []Entry, wanted func(mesh.ServiceRef) bool) []mesh.Service
 
 // Proxy is what the own Envoy is to see.
 func (c *Config) Proxy() mesh.Proxy {
-	p := mesh.Proxy{ID: c.NodeID, Zone: c.Zone, Routes: c.routes(), Stats: c.Stats, EnvoyAdmin: dialled(c.EnvoyAdmin)}
+	p := mesh.Proxy{ID: c.NodeID, Routes: c.routes(), Stats: c.Stats, EnvoyAdmin: dialled(c.EnvoyAdmin)}
+	if c.ZoneAware {
+		p.Zone = c.Zone
+	}
 	for _, port := range ports(c.Egress.Port(), c.Entries) {
 		p.Listeners = append(p.Listeners, mesh.Listener{
 			Name: listenerName(egressName, port, c.Egress.Port()), Direction: mesh.Egress, Addr: netip.AddrPortFrom(c.Egress.Addr(), port),

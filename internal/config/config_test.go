@@ -37,6 +37,17 @@ func task(mode string) *taskmeta.Task {
 	}
 }
 
+func TestTheOwnZoneIsPreferredUnlessThatIsOff(t *testing.T) {
+	for value, want := range map[string]string{"": "eu-west-1a", "auto": "eu-west-1a", "off": ""} {
+		env := good()
+		env["ZONE_AWARE"] = value
+		c, err := Load(Input{Env: env, Task: task("awsvpc")})
+		if err != nil || c.Proxy().Zone != want || c.Zone != "eu-west-1a" {
+			t.Errorf("%q: %v, %+v", value, err, c)
+		}
+	}
+}
+
 func TestDefaultsByNetworkMode(t *testing.T) {
 	ref := mesh.ServiceRef{
 		Cluster: "shop", Service: "orders",
@@ -48,7 +59,7 @@ func TestDefaultsByNetworkMode(t *testing.T) {
 		}},
 		Admin:     Address{Network: "tcp", Host: "127.0.0.1", Port: 9903},
 		EnvoyHost: "localhost", EnvoyAdmin: netip.MustParseAddrPort("127.0.0.1:9901"), Wait: 100 * time.Millisecond, Rate: 1, Burst: 10, DrainTime: 20 * time.Second, LogLevel: slog.LevelInfo,
-		NodeID: "0123456789abcdef", NodeService: "web", Zone: "eu-west-1a", OwnCluster: "shop", OwnService: "web", Sidecar: "nightjar",
+		NodeID: "0123456789abcdef", NodeService: "web", Zone: "eu-west-1a", OwnCluster: "shop", OwnService: "web", Sidecar: "nightjar", ZoneAware: true,
 	}
 	loopback := Address{Network: "tcp", Host: "127.0.0.1", Port: 9902}
 	shared := Address{Network: "unix", Path: "/shared/xds.sock"}

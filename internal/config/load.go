@@ -169,7 +169,7 @@ func (l *loader) limits() {
 		l.mistake("NIGHTJAR_AWS_RATE", "want calls a second, from 0.05 to 10000")
 	}
 	c.Rate = rate
-	c.AccessLog, c.Stats = l.accessLog(), l.statsListen()
+	c.AccessLog, c.Stats, c.ZoneAware = l.accessLog(), l.statsListen(), l.zoneAware()
 }
 
 // maxDrainTime leaves 5 s of the longest stopTimeout.

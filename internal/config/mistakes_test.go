@@ -215,8 +215,7 @@ func TestEveryMistakeHasItsSentence(t *testing.T) {
 			`NIGHTJAR_ADMIN_LISTEN="unix:/s": the address /s is NIGHTJAR_XDS_LISTEN's too; choose another port for one of them`,
 		},
 
-		"of a later part":    {[]string{"ZONE_AWARE=off"}, `ZONE_AWARE="off": this version doesn't have it yet (it comes with part 4); unset it`},
-		"of part 4":          {[]string{"ZONE_AWARE=off"}, `ZONE_AWARE="off": this version doesn't have it yet (it comes with part 4); unset it`},
+		"zones":              {[]string{"ZONE_AWARE=on"}, `ZONE_AWARE="on": want auto or off`},
 		"value too long":     {[]string{"SERVICE_PATH_1=" + strings.Repeat("x", 5000)}, `SERVICE_PATH_1="` + long + `…": a value has at most 4096 bytes, this one has 5000`},
 		"control characters": {[]string{"NIGHTJAR_LOG_FORMAT=\x1b[31mtext\r\n"}, `NIGHTJAR_LOG_FORMAT="\x1b[31mtext\r\n": want text or json`},
 	}

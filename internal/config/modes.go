@@ -8,8 +8,6 @@ type ModeDefault struct {
 	AWSVPC, Host, Bridge string
 	// Note is what else people should know.
 	Note string
-	// Part is the part of the project that brings it.
-	Part int
 }
 
 // For is the default in a network mode: awsvpc, host, or bridge for any other.
@@ -31,19 +29,19 @@ const adminAddress = "Envoy's admin, in the bootstrap"
 func ModeDefaults() []ModeDefault {
 	return []ModeDefault{
 		{
-			Name: "NIGHTJAR_XDS_LISTEN", AWSVPC: "127.0.0.1:9902", Host: "127.0.0.1:9902", Bridge: "unix:/shared/xds.sock", Part: 1,
+			Name: "NIGHTJAR_XDS_LISTEN", AWSVPC: "127.0.0.1:9902", Host: "127.0.0.1:9902", Bridge: "unix:/shared/xds.sock",
 			Note: "in bridge mode containers share no loopback, and two-way links can't be",
 		},
 		{
-			Name: "EGRESS_LISTEN_ADDRESS", AWSVPC: "127.0.0.1", Host: "127.0.0.1", Bridge: "0.0.0.0", Part: 1,
+			Name: "EGRESS_LISTEN_ADDRESS", AWSVPC: "127.0.0.1", Host: "127.0.0.1", Bridge: "0.0.0.0",
 			Note: "in bridge mode apps reach it through `links: [\"envoy\"]` at `http://envoy:PORT`",
 		},
 		{
-			Name: "INGRESS_LISTEN_ADDRESS", AWSVPC: "0.0.0.0", Host: "0.0.0.0", Bridge: "0.0.0.0", Part: 2,
+			Name: "INGRESS_LISTEN_ADDRESS", AWSVPC: "0.0.0.0", Host: "0.0.0.0", Bridge: "0.0.0.0",
 			Note: "in awsvpc `::` where the own task has no IPv4 address",
 		},
 		{
-			Name: adminAddress, AWSVPC: "127.0.0.1", Host: "127.0.0.1", Bridge: "127.0.0.1", Part: 1,
+			Name: adminAddress, AWSVPC: "127.0.0.1", Host: "127.0.0.1", Bridge: "127.0.0.1",
 			Note: "in bridge mode 0.0.0.0 only if ENVOY_CONTAINER_NAME is set (unset, nobody else can ask it)",
 		},
 	}

@@ -1,24 +1,15 @@
 package config
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 )
 
-// checkNames looks at the names that are set: those of later parts are mistakes, as nobody must think they count; likely
-// slips of the pen are warnings.
+// checkNames looks at the names that are set: likely slips of the pen are warnings.
 func (l *loader) checkNames() {
 	for _, name := range slices.Sorted(maps.Keys(l.Env)) {
-		if l.Env[name] == "" {
-			continue
-		}
-		s, ours := l.table[genericName(name)]
-		switch {
-		case ours && s.Part > ThisPart && s.readFor(l.Purpose):
-			l.mistake(name, fmt.Sprintf("this version doesn't have it yet (it comes with part %d); unset it", s.Part))
-		case !ours:
+		if _, ours := l.table[genericName(name)]; !ours && l.Env[name] != "" {
 			l.warnUnknown(name)
 		}
 	}

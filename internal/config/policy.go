@@ -112,6 +112,19 @@ func (l *loader) accessLog() mesh.AccessLog {
 	}
 }
 
+// zoneAware reads ZONE_AWARE.
+func (l *loader) zoneAware() bool {
+	switch l.value("ZONE_AWARE") {
+	case "auto":
+		return true
+	case "off":
+		return false
+	default:
+		l.mistake("ZONE_AWARE", "want auto or off")
+		return false
+	}
+}
+
 // statsListen reads NIGHTJAR_ENVOY_STATS_LISTEN; not valid where it isn't set.
 func (l *loader) statsListen() netip.AddrPort {
 	const variable = "NIGHTJAR_ENVOY_STATS_LISTEN"

@@ -21,11 +21,7 @@ func Reference() string {
 		"instead;\nelse it is a warning, and all is as without the endpoint.\n\n" +
 		"| | awsvpc | host | bridge | |\n| --- | --- | --- | --- | --- |\n")
 	for _, d := range ModeDefaults() {
-		note := d.Note
-		if d.Part > ThisPart {
-			note += fmt.Sprintf("; *part %d*", d.Part)
-		}
-		fmt.Fprintf(&b, "| %s | `%s` | `%s` | `%s` | %s |\n", d.Name, d.AWSVPC, d.Host, d.Bridge, note)
+		fmt.Fprintf(&b, "| %s | `%s` | `%s` | `%s` | %s |\n", d.Name, d.AWSVPC, d.Host, d.Bridge, d.Note)
 	}
 	return b.String()
 }
@@ -33,25 +29,22 @@ func Reference() string {
 func referenceTable(b *strings.Builder, rows []Setting) {
 	b.WriteString("| variable | value | default | meaning | when wrong |\n| --- | --- | --- | --- | --- |\n")
 	for _, s := range rows {
-		value, wrong := s.Default, s.Wrong
+		value := s.Default
 		switch {
 		case value == "":
 			value = "–"
 		case value != byMode:
 			value = "`" + value + "`"
 		}
-		if s.Part > ThisPart {
-			wrong = strings.TrimPrefix(wrong+fmt.Sprintf("; *comes with part %d; an error until then*", s.Part), "; ")
-		}
-		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s |\n", s.Name, s.Type, value, s.Meaning, wrong)
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s |\n", s.Name, s.Type, value, s.Meaning, s.Wrong)
 	}
 }
 
-// Help is the list of variables for --help. Only names in only are listed; all of this version where it is empty.
+// Help is the list of variables for --help. Only names in only are listed; all where it is empty.
 func Help(only ...string) string {
 	var b strings.Builder
 	for _, s := range Settings() {
-		if s.Part > ThisPart || len(only) > 0 && !slices.Contains(only, s.Name) {
+		if len(only) > 0 && !slices.Contains(only, s.Name) {
 			continue
 		}
 		fmt.Fprintf(&b, "  %-22s %s", s.Name, s.Type)

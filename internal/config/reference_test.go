@@ -37,11 +37,11 @@ func TestTheConfigurationReferenceIsUpToDate(t *testing.T) {
 	}
 }
 
-func TestHelpListsEveryVariableOfThisVersion(t *testing.T) {
+func TestHelpListsEveryVariable(t *testing.T) {
 	help := Help()
 	for _, s := range Settings() {
-		if listed := strings.Contains(help, "  "+s.Name+" "); listed != (s.Part <= ThisPart) {
-			t.Errorf("%s: listed %v", s.Name, listed)
+		if !strings.Contains(help, "  "+s.Name+" ") {
+			t.Errorf("%s isn't listed", s.Name)
 		}
 	}
 	if only := Help("WAITTIME"); !strings.Contains(only, "WAITTIME") || strings.Contains(only, "AWS_REGION") {

@@ -227,8 +227,8 @@ func (s *service) alive() []*task {
 }
 
 // reconcile is the service scheduler: it starts what lacks, up to 200 % of what is wanted, and stops what is too much; old
-// tasks, and those on instances that drain, once as many new ones have been RUNNING for the overlap. Those of another task set stay until the newest one has been
-// the primary one for so long.
+// tasks, and those on instances that drain, once as many new ones have been RUNNING for the overlap. Those of another task set
+// stay until the newest one has been the primary one for so long.
 func (w *World) reconcile(s *service) {
 	var old, current []*task
 	ready := 0

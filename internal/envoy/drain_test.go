@@ -90,11 +90,11 @@ func TestTheOrderOfADrain(t *testing.T) {
 		},
 		"Envoy first: an app may need egress": {
 			timeline{20 * second, second, stopping(second, never), loads(4*second, both(3, 1), both(0, 0))},
-			"1s " + drain + "20s " + over + "20.5s leaving",
+			"1s " + drain + "19s " + over + "20s leaving",
 		},
 		"Envoy first, and something is in flight to the end": {
 			timeline{20 * second, second, stopping(second, never), loads(never, both(3, 1), both(0, 0))},
-			"1s " + drain + "20s " + over + "20.5s leaving",
+			"1s " + drain + "19s " + over + "20s leaving",
 		},
 		"Envoy first, ingress alone": {
 			timeline{20 * second, second, stopping(second, never), loads(2*second, ingress(3), ingress(0))},
@@ -122,7 +122,7 @@ func TestTheOrderOfADrain(t *testing.T) {
 		},
 		"a short time": {
 			timeline{3 * second, 0, nil, loads(never, both(3, 1), both(0, 0))},
-			"0s " + drain + "2.5s " + over + "2.75s leaving",
+			"0s " + drain + "2s " + over + "2.5s leaving",
 		},
 		"no time": {
 			timeline{0, 0, nil, loads(never, both(3, 1), both(0, 0))},
@@ -134,7 +134,7 @@ func TestTheOrderOfADrain(t *testing.T) {
 		},
 		"Envoy doesn't tell": {
 			timeline{20 * second, 0, stopping(0, 2*second), func(time.Duration) *Load { return nil }},
-			"0s " + drain + "19s " + over + "19.5s leaving",
+			"0s " + drain + "18s " + over + "19s leaving",
 		},
 		"SIGTERM doesn't come": {
 			timeline{20 * second, -1, stopping(second, 2*second), nil}, "1s draining: the task is being stopped",

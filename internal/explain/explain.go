@@ -18,6 +18,8 @@ type World struct {
 	// Readings are those of all services that the proxy's routes name, in the order to tell them.
 	Readings []mesh.Reading
 	Proxy    mesh.Proxy
+	// ZonesOff tells that the settings keep the own zone, which is known, from going first.
+	ZonesOff bool
 	// Seen is since when a running nightjar sees a task excluded.
 	Seen map[Sight]time.Time
 	// Now is the time, in the zone to tell times in.
@@ -37,7 +39,7 @@ func Text(w World) (string, error) {
 	for _, r := range w.Readings {
 		name := r.Ref.Name()
 		fmt.Fprintf(&b, "%s: %s\n", name, headline(r))
-		lines := slices.Concat([]string{"from " + strings.Join(settings(r.Ref), ", ")}, routes[name], troubles(r))
+		lines := slices.Concat([]string{"from " + strings.Join(settings(r.Ref), ", ")}, routes[name], zoneOf(w, r), troubles(r))
 		for _, line := range lines {
 			fmt.Fprintf(&b, "  %s\n", clean(line))
 		}
@@ -110,6 +112,20 @@ func settings(ref mesh.ServiceRef) []string {
 	add(ref.ContainerVar, ref.Container != "")
 	add(ref.PortVar, ref.Port != 0)
 	return all
+}
+
+// zoneOf has the line on the own zone's part of an ECS service, where that zone is known.
+func zoneOf(w World, r mesh.Reading) []string {
+	if r.Err != nil || r.Ref.Own || len(r.Service.Endpoints) == 0 {
+		return nil
+	}
+	if w.ZonesOff {
+		return []string{"ZONE_AWARE=off: all zones share the requests"}
+	}
+	if text := r.Service.SeenFrom(w.Proxy.Zone).String(); text != "" {
+		return []string{text}
+	}
+	return nil
 }
 
 // troubles are the lines about what is wrong with a service as a whole.

@@ -140,6 +140,35 @@ Can't serve as set up, or could not be read (1 of 2): shop/broken
 	}
 }
 
+func TestTheOwnZonesPartIsToldOfECSServices(t *testing.T) {
+	const near, off = "zone eu-west-1a: 2 of 3 endpoints are in this task's zone and take all requests while they work",
+		"ZONE_AWARE=off: all zones share the requests"
+	for name, test := range map[string]struct {
+		zone string
+		how  func(*World)
+		want string
+	}{
+		"known":            {"eu-west-1a", func(*World) {}, near},
+		"unknown":          {"", func(*World) {}, ""},
+		"off":              {"", func(w *World) { w.ZonesOff = true }, off},
+		"off, and no task": {"", func(w *World) { w.ZonesOff, w.Readings[0].Service.Endpoints = true, nil }, ""},
+		"an own container": {"eu-west-1a", func(w *World) { w.Readings[0].Ref.Own = true }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := world(orders(func(s *mesh.Service) { s.Endpoints = []mesh.Endpoint{endpoint(1), endpoint(2), endpoint(3)} }))
+			w.Readings[0].Service.Endpoints[2].Zone = "eu-west-1b"
+			w.Proxy.Zone = test.zone
+			test.how(&w)
+			if got := strings.Join(zoneOf(w, w.Readings[0]), "\n"); got != test.want {
+				t.Errorf("%q", got)
+			}
+			if test.want != "" {
+				line(t, text(t, w), test.want)
+			}
+		})
+	}
+}
+
 func TestTroubleIsWhatSomebodyHasToMend(t *testing.T) {
 	served := func(s *mesh.Service) { s.Endpoints = []mesh.Endpoint{endpoint(1)} }
 	tests := map[string]struct {

@@ -6,7 +6,7 @@ import "net/netip"
 type Proxy struct {
 	// ID tells proxies apart; the only proxy of a sidecar may have any.
 	ID string
-	// Zone is the availability zone that the proxy runs in, "" where unknown.
+	// Zone is the availability zone whose endpoints the proxy prefers (see Service.SeenFrom), "" for none.
 	Zone      string
 	Listeners []Listener
 	// Routes of all listeners. A Mesh has them in match order.

@@ -19,7 +19,10 @@ import (
 // them if they were sent as UNHEALTHY. Where Envoy checks ports itself, as for own containers, it is, for the health path to
 // tell the truth: the only endpoint there is serves on, by that threshold. That nightjar finds a port closed is not: Envoy's own
 // check decides.
-func loadAssignment(s *mesh.Service, policy mesh.Policy) (*Resource, error) {
+//
+// Endpoints of the zone first go first: Envoy sends to priority 1 only what 1.4 times the share of those in priority 0 that work
+// doesn't cover. "" is for no zone.
+func loadAssignment(s *mesh.Service, policy mesh.Policy, first string) (*Resource, error) {
 	zones := map[string][]*endpointv3.LbEndpoint{}
 	for _, e := range s.Endpoints {
 		if !e.Addr.IsValid() {
@@ -33,10 +36,11 @@ func loadAssignment(s *mesh.Service, policy mesh.Policy) (*Resource, error) {
 	}
 	assignment := &endpointv3.ClusterLoadAssignment{ClusterName: clusterName(s.Name)}
 	for _, zone := range slices.Sorted(maps.Keys(zones)) {
-		assignment.Endpoints = append(assignment.Endpoints, &endpointv3.LocalityLbEndpoints{
-			Locality:    &corev3.Locality{Zone: zone},
-			LbEndpoints: zones[zone],
-		})
+		group := &endpointv3.LocalityLbEndpoints{Locality: &corev3.Locality{Zone: zone}, LbEndpoints: zones[zone]}
+		if first != "" && zone != first {
+			group.Priority = 1
+		}
+		assignment.Endpoints = append(assignment.Endpoints, group)
 	}
 	r, err := newResource(assignment.GetClusterName(), assignment)
 	if err != nil {

@@ -17,7 +17,7 @@ func TestOnlyWhatECSCallsUnhealthyIsSentSoWhereEnvoyChecksPorts(t *testing.T) {
 		s := service("own-task/web", 1)
 		s.Endpoints[0].Health = health
 		for checked, want := range map[bool]corev3.HealthStatus{true: want, false: corev3.HealthStatus_UNKNOWN} {
-			r, err := loadAssignment(s, mesh.Policy{HealthCheck: checked})
+			r, err := loadAssignment(s, mesh.Policy{HealthCheck: checked}, "")
 			if err != nil {
 				t.Fatal(err)
 			}

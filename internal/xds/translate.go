@@ -19,9 +19,10 @@ type translator struct {
 }
 
 type translatedService struct {
-	from                *mesh.Service
-	policy              mesh.Policy
-	cluster, assignment *Resource
+	from        *mesh.Service
+	policy      mesh.Policy
+	cluster     *Resource
+	assignments map[string]*Resource // by the zone that sees it
 }
 
 type translatedProxy struct {
@@ -41,7 +42,7 @@ func (t *translator) translate(m *mesh.Mesh) (map[string]Resources, error) {
 		made, err := t.proxy(p, m.Splits(p))
 		errs = append(errs, err)
 		proxies[p.ID] = made
-		all[p.ID] = together(shared, made.view)
+		all[p.ID] = together(shared[p.Zone], made.view)
 	}
 	t.proxies = proxies
 	return all, errors.Join(errs...)
@@ -64,47 +65,75 @@ func together(shared, view Resources) Resources {
 	return all
 }
 
-// shared translates services: Envoy clusters and load assignments, the same for all Envoys.
-func (t *translator) shared(m *mesh.Mesh) (Resources, error) {
+// shared translates services, by the zones of the proxies: Envoy clusters, the same for all Envoys, and load assignments, the
+// same for all Envoys of a zone.
+func (t *translator) shared(m *mesh.Mesh) (map[string]Resources, error) {
 	services := m.Services
 	policies := make(map[string]mesh.Policy, len(services))
+	zones := map[string]Resources{}
 	for _, p := range m.Proxies {
+		if zones[p.Zone] == nil {
+			zones[p.Zone] = Resources{
+				ClusterType: make(map[string]*Resource, len(services)), EndpointType: make(map[string]*Resource, len(services)),
+			}
+		}
 		for _, r := range p.Routes {
 			policies[r.Service] = r.Policy // of what a cluster takes from it, all routes to a service have the same
 		}
 	}
 	var errs []error
-	clusters := make(map[string]*Resource, len(services))
-	assignments := make(map[string]*Resource, len(services))
 	made := make(map[string]translatedService, len(services))
 	for _, s := range services {
-		ts, err := t.service(s, policies[s.Name])
+		ts, err := t.service(s, policies[s.Name], zones)
 		errs = append(errs, err)
 		made[s.Name] = ts
-		if ts.cluster != nil && ts.assignment != nil {
-			clusters[clusterName(s.Name)] = ts.cluster
-			assignments[clusterName(s.Name)] = ts.assignment
+		for zone, resources := range zones {
+			if assignment := ts.assignments[zone]; ts.cluster != nil && assignment != nil {
+				resources[ClusterType][clusterName(s.Name)] = ts.cluster
+				resources[EndpointType][clusterName(s.Name)] = assignment
+			}
 		}
 	}
 	t.services = made
-	return Resources{ClusterType: clusters, EndpointType: assignments}, errors.Join(errs...)
+	return zones, errors.Join(errs...)
 }
 
-func (t *translator) service(s *mesh.Service, policy mesh.Policy) (translatedService, error) {
+func (t *translator) service(s *mesh.Service, policy mesh.Policy, zones map[string]Resources) (translatedService, error) {
 	last := t.services[s.Name]
-	if last.from == s && last.policy == policy {
+	if last.from == s && last.policy == policy && last.seenFrom(zones) {
 		return last, nil
 	}
-	made := translatedService{from: s, policy: policy, cluster: last.cluster}
+	made := translatedService{from: s, policy: policy, cluster: last.cluster, assignments: make(map[string]*Resource, len(zones))}
 	var err error
 	if made.cluster == nil || last.policy != policy {
 		var changed *Resource
 		changed, err = cluster(s, policy)
 		made.cluster = sameOr(last.cluster, changed)
 	}
-	assignment, assignmentErr := loadAssignment(s, policy)
-	made.assignment = sameOr(last.assignment, assignment)
-	return made, errors.Join(err, assignmentErr)
+	errs := []error{err}
+	byFirst := map[string]*Resource{} // zones that don't go first have one assignment
+	for zone := range zones {
+		first := ""
+		if s.SeenFrom(zone).First && !policy.HealthCheck { // own containers are all here
+			first = zone
+		}
+		if _, done := byFirst[first]; !done {
+			byFirst[first], err = loadAssignment(s, policy, first)
+			errs = append(errs, err)
+		}
+		made.assignments[zone] = sameOr(last.assignments[zone], byFirst[first])
+	}
+	return made, errors.Join(errs...)
+}
+
+// seenFrom tells whether the service has been translated for all the zones.
+func (ts translatedService) seenFrom(zones map[string]Resources) bool {
+	for zone := range zones {
+		if _, seen := ts.assignments[zone]; !seen {
+			return false
+		}
+	}
+	return true
 }
 
 // proxy translates what one Envoy sees: its listeners and what their paths lead to.

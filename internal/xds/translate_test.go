@@ -49,6 +49,12 @@ func goldenMeshes() map[string]*mesh.Mesh {
 		&mesh.Service{Name: "c1/orders", State: mesh.Active, Endpoints: []mesh.Endpoint{
 			at("eu-west-1a", "10.0.0.1:32768"), at("eu-west-1b", "10.0.1.1:32768"), at("eu-west-1a", "10.0.0.1:32769"),
 		}})
+	near := proxy(false, egress("/orders", "c1/orders"), egress("/web", "c1/web"))
+	near.Zone = "eu-west-1b"
+	add("zone-first", near, all["zones"].Services[0],
+		&mesh.Service{Name: "c1/web", State: mesh.Active, Endpoints: []mesh.Endpoint{
+			at("eu-west-1b", "10.0.1.2:32768"), at("", "10.0.0.3:32768"), at("eu-west-1b", "10.0.1.3:32768"),
+		}})
 	add("paths", proxy(true, egress("/", "c1/web"), egress("/api/", "c1/api"), egress("/api", "c1/web")),
 		&mesh.Service{Name: "c1/web", State: mesh.Active, Endpoints: []mesh.Endpoint{at("", "[2001:db8::5]:8080")}},
 		&mesh.Service{Name: "c1/api", State: mesh.Missing})
@@ -148,6 +154,59 @@ func TestWhatCannotBeTranslatedKeepsItsLastGoodResourceAndHoldsBackNothingElse(t
 	}
 	if first[""][EndpointType]["b"] == second[""][EndpointType]["b"] {
 		t.Error("the change of b is held back")
+	}
+}
+
+func TestProxiesOfAZoneShareResources(t *testing.T) {
+	zoned := func(name, zones string) *mesh.Service {
+		s := service(name, len(zones))
+		for i := range s.Endpoints {
+			s.Endpoints[i].Zone = zones[i : i+1]
+		}
+		return s
+	}
+	var proxies []mesh.Proxy
+	for id, zone := range map[string]string{"a1": "a", "a2": "a", "b": "b", "c": "c", "nowhere": ""} {
+		p := testMesh(t, []*mesh.Service{service("near", 1), service("far", 1)}, "/near", "near", "/far", "far").Proxies[0]
+		p.ID, p.Zone = id, zone
+		proxies = append(proxies, p)
+	}
+	m, err := mesh.New([]*mesh.Service{zoned("near", "aabb"), zoned("far", "abbb")}, proxies)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tr translator
+	for range 2 { // the second time from what was made
+		all, err := tr.translate(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same := func(name, a, b string) bool { return all[a][EndpointType][name] == all[b][EndpointType][name] }
+		if !same("near", "a1", "a2") || same("near", "a1", "b") || same("near", "a1", "nowhere") || !same("near", "c", "nowhere") {
+			t.Error("near: want one for a, one for b, one for all others")
+		}
+		if !same("far", "a1", "nowhere") || !same("far", "a1", "a2") || same("far", "a1", "b") {
+			t.Error("far: want one for b, one for all others")
+		}
+		if all["a1"][ClusterType]["near"] != all["b"][ClusterType]["near"] {
+			t.Error("an Envoy cluster depends on the zone")
+		}
+	}
+}
+
+func TestOwnContainersAreFlat(t *testing.T) {
+	m := testMesh(t, []*mesh.Service{service("own", 4)}, "/", "own")
+	s := m.Services[0]
+	for i := range s.Endpoints {
+		s.Endpoints[i].Zone = []string{"a", "b"}[i%2]
+	}
+	m.Proxies[0].Zone, m.Proxies[0].Routes[0].Policy.HealthCheck = "a", true
+	document, err := Render(m, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := string(document.Endpoints[0]); strings.Contains(text, "priority") || !s.SeenFrom("a").First {
+		t.Error(text)
 	}
 }
 
