@@ -24,8 +24,13 @@ notes() {
   awk -v heading="$heading" '/^## /{on = index($0 " ", heading " ") == 1; next} on' CHANGELOG.md
 }
 
+# Docker's older builder makes images for the engine's own architecture alone.
 build_image() {
   local arch=$1 tag=nightjar-mesh/nightjar:$VERSION-$1
+  if [ "$arch" != "$(docker version --format '{{.Server.Arch}}')" ] && ! docker buildx version >/dev/null 2>&1; then
+    echo "left out: the image for $arch, as this Docker has no buildx"
+    return
+  fi
   bin/image.sh "$tag" --quiet --platform "linux/$arch" --build-arg TARGETARCH="$arch" >/dev/null
   docker save "$tag" | gzip --best --no-name >"dist/nightjar-$VERSION-$arch.tar.gz"
   echo "image $tag, $(docker image inspect --format '{{.Size}} bytes' "$tag")"
