@@ -40,6 +40,13 @@ func (f *fakeAWS) moved(key string) {
 	f.services[key] = s
 }
 
+// noneRuns makes a service's description say that no task runs.
+func (f *fakeAWS) noneRuns(key string) {
+	s := f.services[key]
+	s.RunningCount = 0
+	f.services[key] = s
+}
+
 func TestQuietServicesAreReadByTheirDescriptions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeAWS()

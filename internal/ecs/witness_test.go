@@ -103,11 +103,7 @@ func TestAListOfLongAgoTakesAwayNothingThatRuns(t *testing.T) {
 		}
 
 		// And where none runs it is believed.
-		f.change(func() {
-			s := f.services["c1/a"]
-			s.RunningCount = 0
-			f.services["c1/a"] = s
-		})
+		f.change(func() { f.noneRuns("c1/a") })
 		if n := witnesses(t, inv, time.Minute, refTo("c1", "a")); n < 2 {
 			t.Errorf("seen %d times", n)
 		}
@@ -126,11 +122,7 @@ func TestTasksOfAListOfLongAgoThatHaveStoppedLeaveNoServiceEmpty(t *testing.T) {
 		if n := witnesses(t, inv, time.Minute, refTo("c1", "a")); n > 0 {
 			t.Errorf("believed %d times", n)
 		}
-		f.change(func() {
-			s := f.services["c1/a"]
-			s.RunningCount = 0
-			f.services["c1/a"] = s
-		})
+		f.change(func() { f.noneRuns("c1/a") })
 		if n := witnesses(t, inv, time.Minute, refTo("c1", "a")); n < 2 {
 			t.Errorf("where none runs it is believed: seen %d times", n)
 		}
