@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -93,16 +94,19 @@ func TestInANetworkOfItsOwn(t *testing.T) {
 	envoytest.Start(t, envoytest.Options{Bootstrap: bootstrap}).WaitReady()
 
 	load := newOpenLoad("http://127.0.0.1:8000", "c1/web", 10*proofRate, func(string) bool { return true })
-	var opened sync.WaitGroup
-	opened.Go(func() {
+	var besides sync.WaitGroup
+	working := 0 // GETs that failed though the apps were only working on them
+	besides.Go(func() {
 		time.Sleep(1200 * time.Millisecond)
-		openConnections(load.base)
+		_ = slowGets(load.base, 60, "500ms") // Envoy then holds some 20 idle connections to each host; the load itself needs two
+		time.Sleep(500 * time.Millisecond)
+		working = slowGets(load.base, 12, "1s") // of which the lost host has four
 	})
 	timer := time.AfterFunc(2500*time.Millisecond, lose)
 	defer timer.Stop()
 	load.run()
-	opened.Wait()
-	got := lostHost{Sent: len(load.shots)}
+	besides.Wait()
+	got := lostHost{Sent: len(load.shots), FailedGet: working}
 	lost := false
 	for _, s := range load.shots {
 		lost = lost || s.task == "lost"
@@ -126,16 +130,21 @@ func TestInANetworkOfItsOwn(t *testing.T) {
 	fmt.Println(lostResult + string(text))
 }
 
-// openConnections makes Envoy hold some 20 idle connections to each host, by 60 requests at once: on a quiet machine the load itself
-// needs two.
-func openConnections(base string) {
+// slowGets sends so many GETs at once that ask for a slow answer, and returns how many failed.
+func slowGets(base string, count int, sleep string) int {
 	client := &http.Client{Timeout: proofLimit}
 	defer client.CloseIdleConnections()
 	var all sync.WaitGroup
-	for range 60 {
-		all.Go(func() { demo.Get(client, base, "/web?sleep=500ms") })
+	var failed atomic.Int32
+	for range count {
+		all.Go(func() {
+			if demo.Get(client, base, "/web?sleep="+sleep).Err != nil {
+				failed.Add(1)
+			}
+		})
 	}
 	all.Wait()
+	return int(failed.Load())
 }
 
 // hosts are three hosts: two that stay, and one in a network namespace of its own, which lose cuts off.
