@@ -37,8 +37,9 @@ const (
 	inNamespace = "E2E_IN_NAMESPACE"
 	// lostResult begins the line with what came of it.
 	lostResult = "lost host: "
-	// lostAt is where the host is that will be lost.
-	lostAt = "10.99.0.2"
+	// lostAt is where the host is that will be lost, and lostMAC its Ethernet address.
+	lostAt  = "10.99.0.2"
+	lostMAC = "02:00:00:00:00:02"
 )
 
 // loseHost runs TestInANetworkOfItsOwn in a network namespace, where a host can be lost without any harm.
@@ -170,13 +171,15 @@ func hosts(t *testing.T) (lose func(), endpoints []mesh.Endpoint) {
 		must(t, err)
 		there <- 0
 		<-next
-		ip(t, "link", "set", "there", "down")
+		ip(t, "addr", "flush", "dev", "there") // what arrives is dropped, and nothing is sent
 		t.Cleanup(b.Kill)
 	}()
-	ip(t, "link", "add", "here", "type", "veth", "peer", "name", "there")
+	ip(t, "link", "add", "here", "type", "veth", "peer", "name", "there", "address", lostMAC)
 	ip(t, "link", "set", "there", "netns", strconv.Itoa(<-there))
 	ip(t, "addr", "add", "10.99.0.1/24", "dev", "here")
 	ip(t, "link", "set", "here", "up")
+	// As in a VPC, nothing tells of the loss: neither the link nor ARP.
+	ip(t, "neigh", "replace", lostAt, "lladdr", lostMAC, "dev", "here", "nud", "permanent")
 	next <- struct{}{}
 	<-there
 	return func() { next <- struct{}{}; <-lost }, append(endpoints, mesh.Endpoint{Addr: netip.MustParseAddrPort(lostAt + ":8080"), Task: "lost"})

@@ -4,7 +4,9 @@ import (
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/matcher/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	upstreamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -21,9 +23,10 @@ const (
 	// the cure (order.go); this is the safety net, where Envoy's default is 15 s. It must not strike while an Envoy that
 	// starts takes in 1,000 clusters, which with 0.5 s it did on two busy cores: clusters without endpoints, and warnings.
 	edsFetchTimeout = answerTimeout
-	// tcpUserTimeout ends a connection whose data nobody acknowledges, as with a lost host. It also ends an upload that
-	// the app doesn't read for this long.
-	tcpUserTimeout = 3 * time.Second
+	// tcpUserTimeout ends a connection whose data nobody acknowledges, as with a lost host. Linux counts from the first
+	// retransmission, which adds 0.4 s (measured), so that an answer comes from elsewhere in 3 s. It also ends an upload
+	// that the app doesn't read for this long.
+	tcpUserTimeout = 2500 * time.Millisecond
 	// httpProtocolOptions is the name under which Envoy looks for a cluster's HTTP options.
 	httpProtocolOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 )
@@ -47,7 +50,7 @@ func cluster(s *mesh.Service, policy mesh.Policy) (*Resource, error) {
 			UpdateMergeWindow:     durationpb.New(0),
 		},
 		// A request that the app works on has nothing unacknowledged, so that tcpUserTimeout would never end it on a lost host:
-		// with probes it does, as fast. Source: tcp(7), TCP_USER_TIMEOUT overrides the number of probes.
+		// with probes it does, in 3 s. Source: tcp(7), TCP_USER_TIMEOUT overrides the number of probes.
 		UpstreamConnectionOptions: &clusterv3.UpstreamConnectionOptions{TcpKeepalive: &corev3.TcpKeepalive{
 			KeepaliveTime:     wrapperspb.UInt32(2),
 			KeepaliveInterval: wrapperspb.UInt32(1),
@@ -80,12 +83,21 @@ func upstreamOptions(policy mesh.Policy) *upstreamv3.HttpProtocolOptions {
 	}
 	options := &upstreamv3.HttpProtocolOptions{
 		UpstreamProtocolOptions: &upstreamv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: explicit},
+		OutlierDetection:        &upstreamv3.HttpProtocolOptions_OutlierDetection{ErrorMatcher: unsentAnswers()},
 	}
 	if policy.IdleTimeout > 0 {
 		// Below what the app keeps idle connections, so that Envoy closes first and no request meets a closing connection.
 		options.CommonHttpProtocolOptions = &corev3.HttpProtocolOptions{IdleTimeout: durationpb.New(policy.IdleTimeout)}
 	}
 	return options
+}
+
+// unsentAnswers matches the answers that count against an endpoint, whatever their status: those with which its ingress says that the
+// request never reached the app. Of tasks that leave behind ingress, these are the failed connections.
+func unsentAnswers() *matcherv3.MatchPredicate {
+	return &matcherv3.MatchPredicate{Rule: &matcherv3.MatchPredicate_HttpResponseHeadersMatch{
+		HttpResponseHeadersMatch: &matcherv3.HttpHeadersMatch{Headers: []*routev3.HeaderMatcher{unsentMatch()}},
+	}}
 }
 
 // portCheck sees each second whether the port of a local container is open. Nothing else tells when an app begins to listen.
@@ -114,16 +126,17 @@ func circuitBreakers() *clusterv3.CircuitBreakers {
 	}}}
 }
 
-// outlierDetection takes an endpoint that can't be connected to out for a moment. What an app answers, 5xx included,
-// never counts against it: that is the app's business.
+// outlierDetection takes an endpoint out for a moment that can't be connected to, or whose ingress can't reach the app
+// (unsentAnswers). What an app answers, 5xx included, never counts against it: that is the app's business. A lonely endpoint, as the
+// own task's, stays whatever happens.
 func outlierDetection() *clusterv3.OutlierDetection {
 	return &clusterv3.OutlierDetection{
 		SplitExternalLocalOriginErrors:         true,
 		ConsecutiveLocalOriginFailure:          wrapperspb.UInt32(2),
 		EnforcingConsecutiveLocalOriginFailure: wrapperspb.UInt32(100),
 		EnforcingLocalOriginSuccessRate:        wrapperspb.UInt32(0),
-		Consecutive_5Xx:                        wrapperspb.UInt32(0),
-		EnforcingConsecutive_5Xx:               wrapperspb.UInt32(0),
+		Consecutive_5Xx:                        wrapperspb.UInt32(2),
+		EnforcingConsecutive_5Xx:               wrapperspb.UInt32(100),
 		EnforcingConsecutiveGatewayFailure:     wrapperspb.UInt32(0),
 		EnforcingSuccessRate:                   wrapperspb.UInt32(0),
 		Interval:                               durationpb.New(time.Second),

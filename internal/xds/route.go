@@ -146,10 +146,7 @@ func retryPolicy(p *packer, on string, retries uint32) *routev3.RetryPolicy {
 			BaseInterval: durationpb.New(10 * time.Millisecond),
 			MaxInterval:  durationpb.New(100 * time.Millisecond),
 		},
-		RetriableHeaders: []*routev3.HeaderMatcher{{
-			Name:                 unsentHeader,
-			HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: true},
-		}},
+		RetriableHeaders: []*routev3.HeaderMatcher{unsentMatch()},
 		RetryHostPredicate: []*routev3.RetryPolicy_RetryHostPredicate{{
 			Name: "envoy.retry_host_predicates.previous_hosts",
 			ConfigType: &routev3.RetryPolicy_RetryHostPredicate_TypedConfig{
@@ -164,6 +161,14 @@ func retryPolicy(p *packer, on string, retries uint32) *routev3.RetryPolicy {
 				TypedConfig: p.pack(&previousprioritiesv3.PreviousPrioritiesConfig{UpdateFrequency: 1}),
 			},
 		},
+	}
+}
+
+// unsentMatch matches what never reached an app.
+func unsentMatch() *routev3.HeaderMatcher {
+	return &routev3.HeaderMatcher{
+		Name:                 unsentHeader,
+		HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: true},
 	}
 }
 
