@@ -16,7 +16,7 @@ const ownWait = time.Second
 
 // newOwnReader reads the containers of the own task. What target groups name is asked of AWS where nothing else tells a port.
 func newOwnReader(c *call, settings *config.Config, api ecs.API) *owntask.Reader {
-	reader := &owntask.Reader{Closed: owntask.PortClosed, Fetch: func(ctx context.Context) (*taskmeta.Task, error) {
+	reader := &owntask.Reader{Closed: owntask.PortClosed, Taken: settings.Taken, Fetch: func(ctx context.Context) (*taskmeta.Task, error) {
 		return taskmeta.Fetch(ctx, c.env[taskmeta.URIVariable])
 	}}
 	if settings.OwnService == "" || settings.OwnCluster == "" {

@@ -62,6 +62,9 @@ type Config struct {
 	NodeID, NodeService, Zone string
 	// ZoneAware tells that endpoints of the own zone go first.
 	ZoneAware bool
+	// Taken are the tcp ports where nightjar and Envoy listen, each with the variable that says so, which no own container can
+	// have; empty in bridge mode, where each container has a network of its own.
+	Taken map[uint16]string
 	// Warnings are what somebody may not have meant, a line each.
 	Warnings []string
 }

@@ -50,7 +50,7 @@ func TestTheOwnZoneIsPreferredUnlessThatIsOff(t *testing.T) {
 
 func TestDefaultsByNetworkMode(t *testing.T) {
 	ref := mesh.ServiceRef{
-		Cluster: "shop", Service: "orders",
+		Cluster: "shop", Service: "orders", Account: "111122223333",
 		ClusterVar: "SERVICE_ARN_1", ServiceVar: "SERVICE_ARN_1", ContainerVar: "SERVICE_CONTAINER_1", PortVar: "SERVICE_PORT_1",
 	}
 	base := Config{
@@ -79,6 +79,11 @@ func TestDefaultsByNetworkMode(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			want := base
+			if test.mode != "bridge" {
+				want.Taken = map[uint16]string{
+					8080: "EGRESS_LISTEN_PORT", 9901: "ENVOY_ADMIN_PORT", 9902: "NIGHTJAR_XDS_LISTEN", 9903: "NIGHTJAR_ADMIN_LISTEN",
+				}
+			}
 			want.Mode, want.XDS, want.Egress = test.mode, test.xds, netip.MustParseAddrPort(test.egress)
 			if test.task == nil {
 				want.NodeID, want.NodeService, want.Zone, want.OwnCluster, want.OwnService = "nightjar-envoy", "nightjar", "", "", ""

@@ -67,6 +67,7 @@ func (l *loader) entry(x string) {
 	e.Weight, e.Weighted = l.weight(x)
 	e.Ref = mesh.ServiceRef{
 		Cluster: l.clusterOf(x, arn, known), ClusterVar: l.clusterVar(x, arn), Service: arn.Service, ServiceVar: "SERVICE_ARN_" + x,
+		Account:   arn.Account,
 		Container: l.name("SERVICE_CONTAINER_" + x), ContainerVar: "SERVICE_CONTAINER_" + x,
 		Port: l.port("SERVICE_PORT_" + x), PortVar: "SERVICE_PORT_" + x,
 	}

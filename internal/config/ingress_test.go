@@ -119,6 +119,13 @@ func TestEnvoysAdminIsOpenToOthersOnlyInBridgeModeWhereItIsNamed(t *testing.T) {
 	}
 }
 
+// TestInBridgeModeAnAppMayHaveIngressPort has containers with a network each.
+func TestInBridgeModeAnAppMayHaveIngressPort(t *testing.T) {
+	if c := loadInward(t, task("bridge"), "INGRESS_LISTEN_PORT=8080"); len(c.Taken) > 0 || len(c.Warnings) > 0 {
+		t.Errorf("%v %v", c.Taken, c.Warnings)
+	}
+}
+
 func TestMistakesOfIngressHaveTheirSentence(t *testing.T) {
 	tests := map[string]struct {
 		task   *taskmeta.Task
@@ -140,6 +147,8 @@ func TestMistakesOfIngressHaveTheirSentence(t *testing.T) {
 		"a bad address":     {task("host"), []string{"INGRESS_LISTEN_ADDRESS=everywhere"}, `INGRESS_LISTEN_ADDRESS="everywhere": want an IP address, such as 127.0.0.1`},
 		"a taken port":      {task("host"), []string{"INGRESS_LISTEN_PORT=9901"}, `INGRESS_LISTEN_PORT="9901": the address 0.0.0.0:9901 is ENVOY_ADMIN_PORT's too; choose another port for one of them`},
 		"a listener's port": {task("host"), []string{"CONTAINER_LISTEN_PORT_1=9902"}, `CONTAINER_LISTEN_PORT_1="9902": the address 0.0.0.0:9902 is NIGHTJAR_XDS_LISTEN's too; choose another port for one of them`},
+		"an app's port":     {task("awsvpc"), []string{"INGRESS_LISTEN_PORT=8080"}, `CONTAINER_PORT_1="8080": the port 8080 is INGRESS_LISTEN_PORT's too, and the containers of the task share one network: choose another port for INGRESS_LISTEN_PORT`},
+		"an app's admin":    {task("host"), []string{"CONTAINER_PORT_1=9901"}, `CONTAINER_PORT_1="9901": the port 9901 is ENVOY_ADMIN_PORT's too, and the containers of the task share one network: choose another port for ENVOY_ADMIN_PORT`},
 		"two containers":    {task("host"), []string{"CONTAINER_NAME_2=api", "CONTAINER_PATH_2=/", "CONTAINER_PORT_2=9000"}, `CONTAINER_PATH_2="/": the path / is given to two services: own-task/web:8080 by CONTAINER_PATH_1 and own-task/api:9000 by CONTAINER_PATH_2; change one of the two paths, or let services share it by SERVICE_WEIGHT_X`},
 		"Envoy's name":      {task("host"), []string{"ENVOY_CONTAINER_NAME=a b"}, `ENVOY_CONTAINER_NAME="a b": want the name of Envoy's container, a host name or an IP address`},
 	}

@@ -113,14 +113,45 @@ func (l *loader) routeConflicts() {
 	}
 }
 
+// place is where nightjar or Envoy listens.
+type place struct {
+	variable string
+	at       Address
+	envoy    bool
+}
+
 // addressConflicts finds addresses that can't both be listened on. In bridge mode Envoy's container has a network of its
 // own, and what it listens on is in nobody's way here.
 func (l *loader) addressConflicts() {
-	type place struct {
-		variable string
-		at       Address
-		envoy    bool
+	c := l.config
+	places := l.places()
+	for i, b := range places {
+		for _, a := range places[:i] {
+			together := c.Mode != "bridge" || a.envoy == b.envoy
+			if together && overlap(a.at, b.at) {
+				l.mistake(b.variable, fmt.Sprintf("the address %s is %s's too; choose another port for one of them", b.at, a.variable))
+			}
+		}
 	}
+	if c.Mode == "bridge" {
+		return
+	}
+	c.Taken = map[uint16]string{}
+	for _, p := range places {
+		if p.at.Network == "tcp" && c.Taken[p.at.Port] == "" {
+			c.Taken[p.at.Port] = p.variable
+		}
+	}
+	for _, e := range c.Containers {
+		if by := c.Taken[e.Ref.Port]; by != "" && e.Ref.Own {
+			l.mistake(e.Ref.PortVar, fmt.Sprintf("the port %d is %s's too, and the containers of the task share one network: choose another port for %s",
+				e.Ref.Port, by, by))
+		}
+	}
+}
+
+// places are the addresses that nightjar and Envoy listen on.
+func (l *loader) places() []place {
 	c := l.config
 	places := []place{
 		{"NIGHTJAR_XDS_LISTEN", c.XDS, false},
@@ -140,15 +171,7 @@ func (l *loader) addressConflicts() {
 	}
 	own("SERVICE_LISTEN_PORT_", c.Egress, c.Entries)
 	own("CONTAINER_LISTEN_PORT_", c.Ingress, c.Containers)
-	places = append(places, place{"NIGHTJAR_ENVOY_STATS_LISTEN", tcp(c.Stats), true})
-	for i, b := range places {
-		for _, a := range places[:i] {
-			together := c.Mode != "bridge" || a.envoy == b.envoy
-			if together && overlap(a.at, b.at) {
-				l.mistake(b.variable, fmt.Sprintf("the address %s is %s's too; choose another port for one of them", b.at, a.variable))
-			}
-		}
-	}
+	return append(places, place{"NIGHTJAR_ENVOY_STATS_LISTEN", tcp(c.Stats), true})
 }
 
 func tcp(a netip.AddrPort) Address {

@@ -197,5 +197,14 @@ func containerOf(t Task, name string) *Container {
 	return nil
 }
 
+// accountOf is the account in an ARN, "" where there is none.
+func accountOf(arn string) string {
+	parts := strings.SplitN(arn, ":", 6)
+	if len(parts) < 6 {
+		return ""
+	}
+	return parts[4]
+}
+
 // taskID is the last part of an ARN: a task's ID, a task definition's FAMILY:REVISION.
 func taskID(arn string) string { return arn[strings.LastIndex(arn, "/")+1:] }

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// findInstances finds the machines of the tasks that have no network interface of their own. Their address is kept for
-// the life of the container instance's ARN. Where all tasks have one, as on Fargate, nothing is asked.
+// findInstances finds the machines of the tasks that have no network interface of their own. An address that EC2 told
+// is kept for the life of the container instance's ARN, one that an attribute told for addressAge. Where all tasks have one, as on Fargate, nothing is asked.
 func (r *round) findInstances(ctx context.Context) {
 	wanted := map[string][]string{} // ECS cluster → ARNs
 	needs := map[string][]serviceKey{}
@@ -34,22 +34,51 @@ func (r *round) findInstances(ctx context.Context) {
 	concurrently(batches(wanted, together), func(b batch) {
 		found, err := r.instancesOf(ctx, b.cluster, b.names)
 		for _, arn := range b.names {
-			if err != nil {
+			switch before := r.found(arn); {
+			case err == nil:
+				r.remember(b.cluster, arn, before.again(found[arn]))
+			case before != nil && before.instance.reachable(): // it serves as it did, and is asked for at its next turn
+				r.remember(b.cluster, arn, before.again(before.instance))
+			default:
 				for _, key := range needs[arn] {
 					r.fail(key, err)
 				}
-				continue
 			}
-			r.mu.Lock()
-			r.instances[arn] = &foundInstance{instance: found[arn], at: time.Now()}
-			for key, w := range r.watches { // any service of the ECS cluster may have tasks there
-				if key.cluster == b.cluster {
-					w.changes++
-				}
-			}
-			r.mu.Unlock()
 		}
 	})
+}
+
+// found is what is known of a machine.
+func (r *round) found(arn string) *foundInstance {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.instances[arn]
+}
+
+// remember keeps what is known of a machine from now on. Any service of the ECS cluster may have tasks there.
+func (r *round) remember(cluster, arn string, now *foundInstance) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.instances[arn]
+	r.instances[arn] = now
+	if before != nil && same(before.instance, now.instance) {
+		return
+	}
+	for key, w := range r.watches {
+		if key.cluster == cluster {
+			w.changes++
+		}
+	}
+}
+
+func same(a, b *Instance) bool { return a == b || a != nil && b != nil && *a == *b }
+
+// again is the machine after it was asked for once more. An address that is missing now takes none away: the tasks run on.
+func (f *foundInstance) again(found *Instance) *foundInstance {
+	if f != nil && f.instance.reachable() && !found.reachable() {
+		found = f.instance
+	}
+	return &foundInstance{instance: found, at: time.Now()}
 }
 
 // due tells whether the machine is to be asked for.
@@ -57,6 +86,8 @@ func (f *foundInstance) due() bool {
 	switch {
 	case f == nil:
 		return true
+	case f.instance.reachable() && f.instance.Address != "":
+		return time.Since(f.at) >= addressAge
 	case f.instance.reachable():
 		return false
 	case f.instance != nil && strings.HasPrefix(f.instance.ID, "mi-"):

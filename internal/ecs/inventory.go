@@ -16,8 +16,10 @@ import (
 
 const (
 	// machineAge is how soon an ECS Anywhere machine without an address is asked for again; an EC2 instance that has none
-	// is new and asked for at taskAge. One with an address never is.
+	// is new and asked for at taskAge. One with an address of EC2's never is.
 	machineAge = 30 * time.Second
+	// addressAge is how long an address is believed that an attribute of the machine told, which its owner may change.
+	addressAge = time.Minute
 	// together and servicesTogether are how many share one call, and with it its failure.
 	// Source: ECS API reference: DescribeTasks and DescribeContainerInstances up to 100, DescribeServices up to 10.
 	together, servicesTogether = 100, 10
@@ -266,6 +268,10 @@ func (r *round) service(ref mesh.ServiceRef) (*mesh.Service, error) {
 	case !d.found:
 		return nothing(ref, mesh.Missing, fmt.Sprintf(
 			"the ECS cluster %s has no service %s: check %s", ref.Cluster, ref.Service, variables(ref))), nil
+	case ref.Account != "" && accountOf(d.service.ARN) != ref.Account:
+		return nothing(ref, mesh.Missing, fmt.Sprintf(
+			"it is of the account %s, and the credentials are of the account %s, which has a service of that name too: check %s",
+			ref.Account, accountOf(d.service.ARN), ref.ServiceVar)), nil
 	case !d.active():
 		return nothing(ref, mesh.Inactive, fmt.Sprintf(
 			"the service %s of the ECS cluster %s is %s: it was deleted; check %s", ref.Service, ref.Cluster, d.service.Status, variables(ref))), nil

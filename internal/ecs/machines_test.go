@@ -90,10 +90,66 @@ func TestAMachineThatAWSDoesNotKnowYetIsAskedForAgain(t *testing.T) {
 		}
 		time.Sleep(24 * time.Hour)
 		read(t, inv, refTo("c1", "a"))
-		if f.calls["ContainerInstances"] != 2 || f.calls["InstanceAddrs"] != 1 {
-			t.Fatalf("one with an address is asked for again: %v", f.calls)
+		if f.calls["ContainerInstances"] != 3 || f.calls["InstanceAddrs"] != 1 {
+			t.Fatalf("one with an address of EC2 is asked for again, or one with an address of its own isn't: %v", f.calls)
 		}
 	})
+}
+
+// TestAChangedAddressAttributeIsFollowed changes the attribute of an ECS Anywhere machine, takes it away, and has AWS fail.
+func TestAChangedAddressAttributeIsFollowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeAWS()
+		far := bridgeTask("a1", 1)
+		far.ContainerInstance = "mi"
+		attribute := func(value string) {
+			f.change(func() {
+				f.instances = map[string]ContainerInstance{"mi": {ARN: "mi", InstanceID: "mi-1", Attributes: map[string]string{addressAttribute: value}}}
+			})
+		}
+		attribute("192.0.2.1")
+		f.add("c1", "a", far)
+		inv := NewInventory(f, nil)
+		serves := func(want string) {
+			t.Helper()
+			got := read(t, inv, refTo("c1", "a"))[0]
+			if len(got.Endpoints) != 1 || got.Endpoints[0].Addr.Addr().String() != want {
+				t.Fatalf("want %s: %+v", want, got)
+			}
+		}
+		serves("192.0.2.1")
+		attribute("192.0.2.2")
+		time.Sleep(addressAge - time.Second)
+		serves("192.0.2.1")
+		time.Sleep(time.Second)
+		serves("192.0.2.2")
+		attribute("") // nothing is emptied by it
+		time.Sleep(addressAge)
+		serves("192.0.2.2")
+		f.change(func() { f.fail["ContainerInstances"] = errors.New("denied") })
+		attribute("192.0.2.3")
+		time.Sleep(addressAge)
+		serves("192.0.2.2")
+		f.change(func() { delete(f.fail, "ContainerInstances") })
+		time.Sleep(addressAge)
+		serves("192.0.2.3")
+	})
+}
+
+// TestAServiceOfAnotherAccountIsNotServed has the own account have a service of the same name.
+func TestAServiceOfAnotherAccountIsNotServed(t *testing.T) {
+	f := newFakeAWS()
+	f.add("c1", "a", bridgeTask("a1", 1))
+	s := f.services["c1/a"]
+	s.ARN = "arn:aws:ecs:eu-west-1:111122223333:service/c1/a"
+	f.services["c1/a"] = s
+	own, other := refTo("c1", "a"), refTo("c1", "a")
+	own.Account, other.Account, other.ServiceVar = "111122223333", "444455556666", "SERVICE_ARN_2"
+	got := read(t, NewInventory(f, nil), own, other)
+	if len(got[0].Endpoints) != 1 || len(got[1].Endpoints) != 0 || got[1].State != mesh.Missing || got[1].Problem != "it is of the account 444455556666, "+
+		"and the credentials are of the account 111122223333, which has a service of that name too: check SERVICE_ARN_2" {
+		t.Errorf("%+v\n%+v", got[0], got[1])
+	}
 }
 
 // TestWhatAWSPassesOverIsNoEmptiness has running tasks of which AWS tells too little, and nothing else that serves.

@@ -14,6 +14,8 @@ type ServiceRef struct {
 	Cluster string
 	// Service is the name of the ECS service.
 	Service string
+	// Account is the account that the settings have it in, "" where they don't say. AWS looks names up in the caller's own.
+	Account string
 	// Container is the container's name, "" to find it.
 	Container string
 	// Port is the container port (never the host port), 0 to find it.

@@ -21,6 +21,8 @@ type Reader struct {
 	// Targets tells the container ports that the target groups of the own service name, where nothing else tells a port;
 	// nil where the own service isn't known.
 	Targets *Targets
+	// Taken are the ports where nightjar and Envoy listen in the containers' network, each with the variable that says so.
+	Taken map[uint16]string
 	// Closed tells whether nothing listens at an address; nil to leave ports untried.
 	Closed func(context.Context, netip.AddrPort) bool
 }
@@ -60,6 +62,10 @@ func (r *Reader) service(ctx context.Context, ref mesh.ServiceRef, task *taskmet
 		return exclude(fmt.Sprintf("its container %s is STOPPED", ref.Container))
 	}
 	port, problem := r.port(ctx, ref, container)
+	if by := r.Taken[port]; problem == "" && by != "" {
+		problem = fmt.Sprintf("the port %d of the container %s is %s's too, so that Envoy would call itself: change %s, or the container's port",
+			port, ref.Container, by, by)
+	}
 	if problem != "" {
 		s.Problem = problem
 		return exclude(problem)

@@ -38,6 +38,19 @@ func read(t *testing.T, targets *Targets, r mesh.ServiceRef, own *taskmeta.Task)
 	return readings[0].Service
 }
 
+// TestAContainerAtAPortOfEnvoysIsNotReached has the task tell the port that Envoy listens at: a request would never end.
+func TestAContainerAtAPortOfEnvoysIsNotReached(t *testing.T) {
+	web := taskmeta.Container{Name: "web", KnownStatus: "RUNNING", Networks: network("awsvpc", "10.0.0.5"), Ports: []taskmeta.Port{{ContainerPort: 3000}}}
+	reader := &Reader{
+		Fetch: func(context.Context) (*taskmeta.Task, error) { return task(web), nil }, Taken: map[uint16]string{3000: "INGRESS_LISTEN_PORT"},
+	}
+	const want = "the port 3000 of the container web is INGRESS_LISTEN_PORT's too, so that Envoy would call itself: change INGRESS_LISTEN_PORT, " +
+		"or the container's port"
+	if s := reader.Read(t.Context(), []mesh.ServiceRef{ref(0)})[0].Service; len(s.Endpoints) > 0 || s.Problem != want {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestWhereAnOwnContainerIsReached(t *testing.T) {
 	port := func(n uint16, protocol string) taskmeta.Port {
 		return taskmeta.Port{ContainerPort: n, Protocol: protocol}
