@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -137,17 +138,18 @@ func follow(t testing.TB, backends *demo.Backends) {
 // given are the ports that freePorts has given away: who got one may not listen yet.
 var given sync.Map
 
-// freePorts are ports that nobody listens on now.
+// freePorts are ports that nobody listens on now, none of those that the system gives to connections and to listeners that ask for
+// any: these could have it before who it is for.
 func freePorts(t testing.TB, n int) []string {
 	t.Helper()
 	var ports []string
 	for len(ports) < n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		port := strconv.Itoa(10_000 + rand.IntN(22_000))
+		l, err := net.Listen("tcp", "127.0.0.1:"+port)
 		if err != nil {
-			t.Fatal(err)
+			continue
 		}
 		defer l.Close()
-		_, port, _ := net.SplitHostPort(l.Addr().String())
 		if _, taken := given.LoadOrStore(port, true); !taken {
 			ports = append(ports, port)
 		}

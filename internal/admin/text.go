@@ -33,6 +33,7 @@ func (r *Report) Text(o TextOptions) string {
 	t.envoys()
 	t.pace()
 	t.tasks()
+	t.line("\nWhether targets can be connected to is not known here: nightjar check tries it.")
 	return t.b.String()
 }
 

@@ -154,6 +154,8 @@ func (c *Check) permissions(ctx context.Context, api *watched, refs []mesh.Servi
 	}
 	n := unknownNeed
 	switch {
+	case api.of(describeContainers).allowed && !api.tried(describeInstances):
+		n = ofMachines
 	case api.tried(describeContainers):
 		n = needed
 	case api.known().tasks > 0:
@@ -201,7 +203,7 @@ func (c *Check) around(near Surroundings) []Finding {
 	}
 	findings := []Finding{cantAskEnvoy()}
 	if near.Envoy != nil {
-		findings = judgeEnvoy(*near.Envoy, c.Local.Mode == "bridge", c.Local.XDS.Setting(), near.Nightjar)
+		findings = judgeEnvoy(*near.Envoy, c.Local.Mode == "bridge", c.Local.XDS.Setting(), near.Nightjar, near.Taken || near.Stranger != nil)
 	}
 	return append(findings, judgeNightjar(near, c.Local)...)
 }

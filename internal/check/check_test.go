@@ -15,6 +15,7 @@ import (
 	"github.com/groboclown/nightjar-mesh/internal/config"
 	"github.com/groboclown/nightjar-mesh/internal/ecs"
 	"github.com/groboclown/nightjar-mesh/internal/mesh"
+	"github.com/groboclown/nightjar-mesh/internal/taskmeta"
 )
 
 // slowAWS is an ecs.API of services with two awsvpc tasks each, that takes a while for each answer.
@@ -362,5 +363,18 @@ func TestXDSNeedsItsDirectory(t *testing.T) {
 		if f.Subject == "xDS" && (f.Result != Fail || f.Found != "there is no directory /shared" || !strings.HasPrefix(f.Do, "mount the volume")) {
 			t.Errorf("%+v", f)
 		}
+	}
+}
+
+// TestAContainerThatIsNotThereYet tells one that waits for nightjar from one that no container has the name of.
+func TestAContainerThatIsNotThereYet(t *testing.T) {
+	r := mesh.Reading{Ref: mesh.ServiceRef{Own: true, Container: "web", ContainerVar: "CONTAINER_NAME_1"}, Service: &mesh.Service{}}
+	task := &taskmeta.Task{Containers: []taskmeta.Container{{Name: "nightjar"}}, KnownStatus: "PENDING"}
+	if f := judgeContainer(r, task); f.Result != Warning || f.Do != "if it waits for nightjar, all is well; else change CONTAINER_NAME_1" {
+		t.Errorf("%+v", f)
+	}
+	task.KnownStatus = "RUNNING"
+	if f := judgeContainer(r, task); f.Result != Fail || f.Found != "no container has that name; there are nightjar" || f.Do != "change CONTAINER_NAME_1" {
+		t.Errorf("%+v", f)
 	}
 }

@@ -2,10 +2,13 @@ package check
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/groboclown/nightjar-mesh/internal/config"
 	"github.com/groboclown/nightjar-mesh/internal/envoy"
@@ -56,9 +59,9 @@ func cantAskEnvoy() Finding {
 	}
 }
 
-// judgeEnvoy says what was found of Envoy, beside the running nightjar, which may be nil. Where nightjar listens is listens,
-// "" where it isn't known.
-func judgeEnvoy(e Envoy, bridge bool, listens string, n *Nightjar) []Finding {
+// judgeEnvoy says what was found of Envoy, beside the running nightjar, which may be nil; taken tells that somebody else is in its
+// place. Where nightjar listens is listens, "" where it isn't known.
+func judgeEnvoy(e Envoy, bridge bool, listens string, n *Nightjar, taken bool) []Finding {
 	connected := n != nil && len(n.Envoys) > 0
 	f := Finding{Check: "envoy", Subject: e.At, Result: OK}
 	if e.Err != nil {
@@ -67,8 +70,13 @@ func judgeEnvoy(e Envoy, bridge bool, listens string, n *Nightjar) []Finding {
 		if bridge {
 			f.Do += "; in bridge mode it must listen on 0.0.0.0, as the bootstrap of `nightjar bootstrap` with ENVOY_CONTAINER_NAME has it"
 		}
-		if connected {
+		switch {
+		case connected:
 			f.Result = Warning
+		case n == nil && !taken && nobody(e.Err):
+			f.Result = Note
+			f.Found += "; neither Envoy nor nightjar runs here, as where settings are tried before they are deployed"
+			f.Do = "nothing then; else " + f.Do
 		}
 		return []Finding{f}
 	}
@@ -94,6 +102,12 @@ func judgeEnvoy(e Envoy, bridge bool, listens string, n *Nightjar) []Finding {
 		f.Found += "; " + judged.Found
 	}
 	return append([]Finding{f}, judgeVersion(e)...)
+}
+
+// nobody tells whether an error says that nothing listens, or that there is no such host.
+func nobody(err error) bool {
+	var unknown *net.DNSError
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.As(err, &unknown)
 }
 
 // judgeVersion says that Envoy is of another series than the one that nightjar is tested with.

@@ -85,8 +85,13 @@ func (f *Finding) notCreated(ref mesh.ServiceRef, task *taskmeta.Task) {
 		names = append(names, c.Name)
 	}
 	slices.Sort(names)
+	there := "; there are " + strings.Join(names, ", ")
+	if task.KnownStatus == "RUNNING" { // which it is when all its containers are
+		f.Found, f.Do = "no container has that name"+there, "change "+ref.ContainerVar
+		return
+	}
 	f.Result = Warning
-	f.Found = "not created yet, or no container has that name; there are " + strings.Join(names, ", ")
+	f.Found = "not created yet, or no container has that name" + there
 	f.Do = "if it waits for nightjar, all is well; else change " + ref.ContainerVar
 }
 

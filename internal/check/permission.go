@@ -52,6 +52,7 @@ const (
 	unknownNeed need = iota // no task was seen
 	needed                  // a task runs on an instance and has no network interface of its own
 	notNeeded               // all tasks that were seen have one, as on Fargate
+	ofMachines              // all machines told their addresses themselves, as with ECS Anywhere
 )
 
 // causes are the causes that were told, each with what told it, so that each is told once.
@@ -83,7 +84,7 @@ func judgePermission(permission string, o outcome, n need, c causes) Finding {
 		f.Found, _ = c.tell("the permission "+permission, o.denied)
 		f.Do = fmt.Sprintf("add the line %q, to the policy of the task role (not the execution role)", permission)
 		if permission == describeContainers || permission == describeInstances {
-			forInstances(&f, n)
+			forInstances(&f, n, permission)
 		}
 	case o.allowed:
 	case o.failed == nil:
@@ -100,7 +101,7 @@ func judgePermission(permission string, o outcome, n need, c causes) Finding {
 }
 
 // forInstances weighs the denial of a read of instances by whether it is needed.
-func forInstances(f *Finding, n need) {
+func forInstances(f *Finding, n need, permission string) {
 	const when = "only tasks on instances in bridge and host mode need it"
 	switch n {
 	case needed:
@@ -108,6 +109,12 @@ func forInstances(f *Finding, n need) {
 		f.Result = Note
 		f.Found = "denied, and not needed now: all tasks have a network interface of their own, as on Fargate"
 		f.Do = "nothing now; " + when + ": then " + f.Do
+	case ofMachines:
+		if permission == describeInstances {
+			f.Result = Note
+			f.Found = "denied, and not needed now: no task is on an EC2 instance whose address it would tell"
+			f.Do = "nothing now; " + when + " on EC2: then " + f.Do
+		}
 	default:
 		f.Result = Warning
 		f.Do += "; " + when

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/groboclown/nightjar-mesh/internal/config"
@@ -175,6 +177,10 @@ func judgePace(s *config.Config, size ecs.Size, readings []mesh.Reading) []Findi
 		f.Result, f.Do = Warning, "lower NIGHTJAR_AWS_RATE, or raise WAITTIME: AWS will throttle, and everybody else in the account"
 	case pace.Every.Services.Seconds() > slow:
 		f.Result, f.Do = Note, "raise NIGHTJAR_AWS_RATE, where the account can spare the calls"
+	}
+	if pace.Sidecars > 0 {
+		overlap := math.Ceil(10*pace.Every.Services.Seconds())/10 + 1
+		f.Found += "; a deployment needs an overlap (D in docs/deployments.md) of " + strconv.FormatFloat(overlap, 'f', -1, 64) + " s"
 	}
 	return []Finding{f}
 }

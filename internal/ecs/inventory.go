@@ -331,7 +331,10 @@ func (g gathered) passedOver(s *mesh.Service) error {
 
 // variables are the settings that say which service it is.
 func variables(ref mesh.ServiceRef) string {
-	if ref.ClusterVar == "" || ref.ClusterVar == ref.ServiceVar {
+	switch ref.ClusterVar {
+	case "":
+		return ref.ServiceVar + ", or give it by its ARN if it is in another ECS cluster"
+	case ref.ServiceVar:
 		return ref.ServiceVar
 	}
 	return ref.ServiceVar + " and " + ref.ClusterVar

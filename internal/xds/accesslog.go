@@ -37,16 +37,23 @@ func accessLog(p *packer, which mesh.AccessLog) []*accesslogv3.AccessLog {
 	return []*accesslogv3.AccessLog{log}
 }
 
-// onlyErrors takes answers from 500 on, and requests in which Envoy met a fault (any response flag).
+// onlyErrors takes answers from 500 on, and requests in which Envoy met a fault (any response flag); not what it answers to a load
+// balancer's health check, which while a task drains is 503 each time.
 func onlyErrors() *accesslogv3.AccessLogFilter {
 	status := &accesslogv3.StatusCodeFilter{Comparison: &accesslogv3.ComparisonFilter{
 		Op:    accesslogv3.ComparisonFilter_GE,
 		Value: &corev3.RuntimeUInt32{DefaultValue: 500, RuntimeKey: "nightjar.access_log.errors_from"},
 	}}
-	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_OrFilter{OrFilter: &accesslogv3.OrFilter{
+	faults := &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_OrFilter{OrFilter: &accesslogv3.OrFilter{
 		Filters: []*accesslogv3.AccessLogFilter{
 			{FilterSpecifier: &accesslogv3.AccessLogFilter_StatusCodeFilter{StatusCodeFilter: status}},
 			{FilterSpecifier: &accesslogv3.AccessLogFilter_ResponseFlagFilter{ResponseFlagFilter: &accesslogv3.ResponseFlagFilter{}}},
 		},
+	}}}
+	requests := &accesslogv3.AccessLogFilter{
+		FilterSpecifier: &accesslogv3.AccessLogFilter_NotHealthCheckFilter{NotHealthCheckFilter: &accesslogv3.NotHealthCheckFilter{}},
+	}
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_AndFilter{AndFilter: &accesslogv3.AndFilter{
+		Filters: []*accesslogv3.AccessLogFilter{requests, faults},
 	}}}
 }
