@@ -58,6 +58,10 @@ func runSim(ctx context.Context, c *call) error {
 	}
 	fmt.Fprint(c.stdout, simWelcome(file, sim.World.Services(), l.Addr().String()))
 	said := func(s ecssim.FileStep) { fmt.Fprintf(c.stdout, "%s  %s\n", time.Now().Format(time.TimeOnly), s) }
+	sim.World.OnUnplaced(func(service string, ports []uint16) {
+		fmt.Fprintf(c.stdout, "%s  %s can't start a task: no instance has its ports %v free; it waits for one, as in ECS\n",
+			time.Now().Format(time.TimeOnly), service, ports)
+	})
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return sim.Run(ctx, said) })
 	group.Go(func() error {

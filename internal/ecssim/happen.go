@@ -139,7 +139,9 @@ func (w *World) RunTask(clusterName, name string) error {
 	if err != nil {
 		return err
 	}
-	w.start(s.cluster, nil, s.def, "somebody", "family:"+s.def.Family)
+	if !w.start(s.cluster, nil, s.def, "somebody", "family:"+s.def.Family) {
+		return fmt.Errorf("no container instance of %s has the ports %v free", clusterName, s.def.fixedPorts())
+	}
 	return nil
 }
 

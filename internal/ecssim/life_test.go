@@ -300,3 +300,52 @@ func TestTheSameSeedMakesTheSameWorld(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestATaskWaitsForAnInstanceWithItsPortFree has two instances, as ECS places nothing where a port is taken that a task asks for.
+func TestATaskWaitsForAnInstanceWithItsPortFree(t *testing.T) {
+	ports := map[string]PortSpec{"host": {Container: 7000}, "bridge": {Container: 8080, Host: 7000}}
+	for mode, port := range ports {
+		t.Run(mode, func(t *testing.T) {
+			spec := bridgeSpec(2)
+			spec.Definition.NetworkMode, spec.Definition.Containers[0].Ports = mode, []PortSpec{port}
+			w, start := worldWith(t, spec)
+			var said []string
+			w.OnUnplaced(func(service string, ports []uint16) { said = append(said, fmt.Sprint(service, " ", ports)) })
+			if err := w.Scale("c1", "web", 3); err != nil {
+				t.Fatal(err)
+			}
+			running := func(at time.Duration) (all int) {
+				w.Advance(start.Add(at))
+				seen := map[*instance]bool{}
+				for _, task := range w.order {
+					if task.current().last == "RUNNING" {
+						if seen[task.at] {
+							t.Error("two tasks with one port are on an instance")
+						}
+						seen[task.at] = true
+						all++
+					}
+				}
+				return all
+			}
+			if got := running(10 * time.Second); got != 2 || !slices.Equal(said, []string{"c1/web [7000]"}) {
+				t.Fatalf("%d run, said %q", got, said)
+			}
+			if err := w.AddInstance("c1", Instance{ID: "i-3", Zone: "eu-west-1a", IPv4: netip.MustParseAddr("127.50.1.9")}); err != nil {
+				t.Fatal(err)
+			}
+			if got := running(20 * time.Second); got != 3 {
+				t.Fatalf("%d run with a third instance", got)
+			}
+			if err := w.Scale("c1", "web", 0); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Scale("c1", "web", 3); err != nil { // each as soon as an old one has gone
+				t.Fatal(err)
+			}
+			if got := running(40 * time.Second); got != 3 || len(said) != 2 {
+				t.Fatalf("%d run, said %q", got, said)
+			}
+		})
+	}
+}

@@ -2,6 +2,7 @@ package ecssim
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -95,6 +96,7 @@ type service struct {
 	created                   time.Time
 	tasks                     []*task // oldest first, stopped ones included
 	events                    []serviceEvent
+	unplaced                  bool // a task found no instance with its ports free
 }
 
 // deployment is a deployment, or a task set with the other controllers.
@@ -242,9 +244,14 @@ func (w *World) reconcile(s *service) {
 			ready++
 		}
 	}
+	room := true
 	for range min(s.desired, 2*max(s.desired, 1)-len(old)) - len(current) {
-		w.start(s.cluster, s, s.def, s.deployment, "service:"+s.name)
+		if room = w.start(s.cluster, s, s.def, s.deployment, "service:"+s.name); !room {
+			w.cantPlace(s)
+			break
+		}
 	}
+	s.unplaced = !room
 	for i := range len(current) - s.desired {
 		w.stop(current[i], "ServiceSchedulerInitiated", "Scaling activity initiated by (deployment "+s.deployment+")")
 	}
@@ -253,6 +260,43 @@ func (w *World) reconcile(s *service) {
 	}
 	if len(old) == 0 && s.deployments[len(s.deployments)-1].status == "PRIMARY" {
 		s.deployments = slices.DeleteFunc(s.deployments, func(d deployment) bool { return d.status != "PRIMARY" })
+	}
+}
+
+// cantPlace notes that no instance has the fixed ports of a service free, once until there is room again.
+// Source: Amazon ECS developer guide, "Amazon ECS service event messages".
+func (w *World) cantPlace(s *service) {
+	if s.unplaced {
+		return
+	}
+	s.unplaced = true
+	w.tell(s, "was unable to place a task because no container instance met all of its requirements. Reason: a port that it needs is in use on each.")
+	if w.onUnplaced != nil {
+		w.onUnplaced(s.cluster.name+"/"+s.name, s.def.fixedPorts())
+	}
+}
+
+// OnUnplaced tells do, now and from now on, of services whose tasks find no instance with the fixed ports that they need free,
+// once until there is room. It must not call the World.
+func (w *World) OnUnplaced(do func(service string, ports []uint16)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.onUnplaced = do
+	for _, c := range w.clusters {
+		for _, s := range c.services {
+			if s.unplaced {
+				do(c.name+"/"+s.name, s.def.fixedPorts())
+			}
+		}
+	}
+}
+
+// placeAgain lets the services start tasks that had no room.
+func (w *World) placeAgain(c *cluster) {
+	for _, name := range slices.Sorted(maps.Keys(c.services)) {
+		if c.services[name].unplaced {
+			w.reconcile(c.services[name])
+		}
 	}
 }
 

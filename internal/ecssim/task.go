@@ -73,13 +73,21 @@ func (t *task) seen(at time.Time) (state, bool) {
 	return state{}, false
 }
 
-// start starts a task of a definition.
-func (w *World) start(c *cluster, s *service, def Definition, startedBy, group string) {
-	t := &task{id: w.id(), cluster: c, service: s, def: def}
-	t.arn = w.arn("task", c.name, t.id)
+// start starts a task of a definition, or returns false where no instance has room for it.
+func (w *World) start(c *cluster, s *service, def Definition, startedBy, group string) bool {
+	var at *instance
 	if def.onInstance() {
-		t.at = c.place()
-		t.at.tasks++
+		if at = c.place(def.fixedPorts()); at == nil {
+			return false
+		}
+	}
+	t := &task{id: w.id(), cluster: c, service: s, def: def, at: at}
+	t.arn = w.arn("task", c.name, t.id)
+	if at != nil {
+		at.tasks++
+		for _, port := range def.fixedPorts() {
+			at.fixed[port] = true
+		}
 	}
 	if def.NetworkMode == "awsvpc" {
 		t.ip = c.address()
@@ -96,12 +104,33 @@ func (w *World) start(c *cluster, s *service, def Definition, startedBy, group s
 		w.tell(s, "has started 1 tasks: (task %s).", t.id)
 	}
 	w.after(w.timing.Provision, func() { w.pending(t) })
+	return true
 }
 
-// place chooses the instance with the fewest tasks.
-func (c *cluster) place() *instance {
+// fixedPorts are the tcp ports of its instance that a task asks for: fixed host ports and, in host mode, all that it declares.
+func (d Definition) fixedPorts() []uint16 {
+	var ports []uint16
+	for _, spec := range d.Containers {
+		for _, p := range spec.Ports {
+			switch {
+			case p.protocol() != "tcp" || p.Unpublished:
+			case d.NetworkMode == "host":
+				ports = append(ports, p.Container)
+			case d.NetworkMode == "bridge" && p.Host != 0:
+				ports = append(ports, p.Host)
+			}
+		}
+	}
+	return ports
+}
+
+// place chooses the instance with the fewest tasks of those where the fixed ports are free; nil where there is none.
+func (c *cluster) place(fixed []uint16) *instance {
 	var best *instance
 	for _, i := range c.instances {
+		if len(fixed) > 0 && !i.takes() || slices.ContainsFunc(fixed, func(p uint16) bool { return i.fixed[p] }) {
+			continue
+		}
 		if best == nil || !best.takes() && i.takes() || i.tasks < best.tasks && i.takes() {
 			best = i
 		}
@@ -211,6 +240,7 @@ func (w *World) gone(t *task) {
 	w.after(100*time.Millisecond, func() {
 		w.change(t, func(s *state) { s.last, s.stopped = "STOPPED", w.now })
 		w.release(t)
+		w.placeAgain(t.cluster)
 		w.after(keepStopped+lateAtMost, func() { w.forget(t) })
 		if t.service != nil {
 			w.reconcile(t.service)
@@ -225,6 +255,9 @@ func (w *World) release(t *task) {
 		return
 	}
 	t.at.tasks--
+	for _, port := range t.def.fixedPorts() {
+		delete(t.at.fixed, port)
+	}
 	w.change(t, func(s *state) {
 		for i := range s.containers {
 			t.letGo(&s.containers[i])

@@ -29,6 +29,7 @@ type World struct {
 	clusters        map[string]*cluster
 	tasks           map[string]*task // by ARN
 	order           []*task          // by creation
+	onUnplaced      func(service string, ports []uint16)
 }
 
 // Timing says how long the steps of a task's life take.
@@ -78,7 +79,8 @@ type instance struct {
 	dockerFrom netip.Addr // below it all are taken
 	// dockerReal tells that this machine has the docker addresses, so that apps can listen there.
 	dockerReal bool
-	tasks      int // that are not STOPPED
+	fixed      map[uint16]bool // ports that tasks there ask for by number
+	tasks      int             // that are not STOPPED
 	lost       bool
 	draining   bool
 }
@@ -125,13 +127,14 @@ func (w *World) AddInstance(clusterName string, i Instance) error {
 	}
 	added := &instance{
 		arn: w.arn("container-instance", clusterName, w.id()), id: i.ID, zone: i.Zone, ipv4: i.IPv4, ipv6: i.IPv6,
-		attributes: i.Attributes, ports: map[uint16]bool{}, docker: i.Docker, dockerIPs: map[netip.Addr]bool{}, dockerReal: i.Docker.IsValid(),
+		attributes: i.Attributes, ports: map[uint16]bool{}, fixed: map[uint16]bool{}, docker: i.Docker, dockerIPs: map[netip.Addr]bool{}, dockerReal: i.Docker.IsValid(),
 	}
 	if !added.dockerReal {
 		added.docker = netip.MustParsePrefix("172.17.0.0/16")
 	}
 	added.dockerFrom = added.docker.Addr().Next().Next() // the first but one is the bridge's own
 	c.instances = append(c.instances, added)
+	w.placeAgain(c)
 	return nil
 }
 
