@@ -94,31 +94,36 @@ type definition struct {
 	Name, Image, User string
 	Memory            int
 	EntryPoint        []string
+	Command           []string
 	Links             []string
 
 	ReadonlyRootFilesystem bool
 	Environment            []struct{ Name, Value string }
-	VolumesFrom            []struct {
-		SourceContainer string
-		ReadOnly        bool
-	}
-	DependsOn    []struct{ ContainerName, Condition string }
-	PortMappings []struct {
+	MountPoints            []struct{ SourceVolume, ContainerPath string }
+	VolumesFrom            []volumesFrom
+	DependsOn              []struct{ ContainerName, Condition string }
+	PortMappings           []struct {
 		ContainerPort int
 		HostPort      *int
 	}
 	HealthCheck struct {
-		Command     []string
-		StartPeriod int
+		Command               []string
+		Interval, StartPeriod int
 	}
 	StopTimeout      int
 	LogConfiguration any
+}
+
+type volumesFrom struct {
+	SourceContainer string
+	ReadOnly        bool
 }
 
 // taskDefinition is what pages have of one.
 type taskDefinition struct {
 	Family, NetworkMode, CPU, Memory, TaskRoleArn, ExecutionRoleArn string
 	RequiresCompatibilities                                         []string
+	Volumes                                                         []struct{ Name string }
 	ContainerDefinitions                                            []definition
 }
 
@@ -166,6 +171,9 @@ func TestDocsContainersAreOnesThatNightjarStartsWith(t *testing.T) {
 				startsWith(t, where, task.NetworkMode, d)
 			}
 			fitsTogether(t, where, task, d)
+			if d.Name == "nightjar" && len(d.Command) > 0 {
+				runsNightjar(t, append([]string{"/shared/bin/nightjar"}, d.Command...))
+			}
 			check := d.HealthCheck.Command
 			if len(check) == 0 {
 				continue
@@ -210,15 +218,8 @@ func fitsTogether(t *testing.T, where string, task taskDefinition, d definition)
 	there := func(name string) bool {
 		return len(task.ContainerDefinitions) == 1 || slices.ContainsFunc(task.ContainerDefinitions, func(o definition) bool { return o.Name == name })
 	}
-	for _, o := range d.DependsOn {
-		want := "HEALTHY"
-		if o.ContainerName == "nightjar" {
-			want = "START" // each would wait for the other
-		}
-		if !there(o.ContainerName) || o.Condition != want {
-			t.Errorf("%s: %s depends on %s, %s", where, d.Name, o.ContainerName, o.Condition)
-		}
-	}
+	startsInOrder(t, where, d)
+	mountsShared(t, where, task, d)
 	for _, o := range d.VolumesFrom {
 		if !there(o.SourceContainer) || !o.ReadOnly {
 			t.Errorf("%s: %s has the volume of %s, read-only %v", where, d.Name, o.SourceContainer, o.ReadOnly)
@@ -239,6 +240,59 @@ func fitsTogether(t *testing.T, where string, task taskDefinition, d definition)
 		if task.NetworkMode == "awsvpc" && p.HostPort != nil && *p.HostPort != p.ContainerPort {
 			t.Errorf("%s: %s has the host port %d in awsvpc mode", where, d.Name, *p.HostPort)
 		}
+	}
+}
+
+// startsInOrder looks at what a container waits for, and how soon that is noticed.
+func startsInOrder(t *testing.T, where string, d definition) {
+	t.Helper()
+	want := "nightjar HEALTHY, envoy HEALTHY, "
+	switch d.Name {
+	case "nightjar":
+		want = ""
+	case "envoy":
+		want = "nightjar START, " // with HEALTHY each would wait for the other
+	}
+	got := ""
+	for _, o := range d.DependsOn {
+		got += o.ContainerName + " " + o.Condition + ", "
+	}
+	if got != want {
+		t.Errorf("%s: %s depends on %q, want %q", where, d.Name, got, want)
+	}
+	if len(d.HealthCheck.Command) > 0 && d.HealthCheck.Interval != 5 {
+		t.Errorf("%s: the health of %s is asked every %d s", where, d.Name, d.HealthCheck.Interval)
+	}
+}
+
+// mountsShared looks at the volume that nightjar's container has for Envoy's.
+func mountsShared(t *testing.T, where string, task taskDefinition, d definition) {
+	t.Helper()
+	for _, m := range d.MountPoints {
+		if m.ContainerPath != "/shared" || len(task.Volumes) != 1 || m.SourceVolume != task.Volumes[0].Name {
+			t.Errorf("%s: %s mounts %+v of %v", where, d.Name, m, task.Volumes)
+		}
+	}
+	// On Fargate Envoy's container has nightjar's volume only where it is one of the task.
+	if task.NetworkMode == "awsvpc" && d.Name == "nightjar" && len(task.ContainerDefinitions) > 1 && len(d.MountPoints) != 1 {
+		t.Errorf("%s: %s mounts %v", where, d.Name, d.MountPoints)
+	}
+}
+
+// TestDocsNameFilesThatTheImageHas looks for the examples, which are in the image's volume.
+func TestDocsNameFilesThatTheImageHas(t *testing.T) {
+	t.Parallel()
+	count := 0
+	for _, page := range docPages(t) {
+		for _, m := range regexp.MustCompile(`/shared/(examples/[^"\s`+"`"+`)]+)`).FindAllStringSubmatch(readDoc(t, page), -1) {
+			count++
+			if _, err := os.Stat("../" + m[1]); err != nil {
+				t.Errorf("%s: %v", page, err)
+			}
+		}
+	}
+	if count == 0 {
+		t.Error("none is named; is the search broken?")
 	}
 }
 
