@@ -3,12 +3,18 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/groboclown/nightjar-mesh/internal/demo"
 	"github.com/groboclown/nightjar-mesh/internal/envoy/envoytest"
 )
 
@@ -20,8 +26,9 @@ func TestDocsFlagsOfTheAccessLogMeanWhatIsWritten(t *testing.T) {
 - {name: empty, desired: 0, network: bridge, containers: [{name: web, ports: [8080]}]}
 - {name: web, desired: 2, network: bridge, containers: [{name: web, ports: [8080]}]}
 - {name: wrong, desired: 2, network: awsvpc, launch: FARGATE, containers: [{name: web, ports: [8080]}]}
-`), append(services("/empty", "c1/empty", "/wrong", "c1/wrong", "/web", "c1/web", "/late", "c1/web"),
-		"SERVICE_PORT_2=8081", "SERVICE_TIMEOUT_4=200ms")...)
+- {name: rpc, desired: 1, network: awsvpc, launch: FARGATE, containers: [{name: web, ports: [8080]}]}
+`), append(services("/empty", "c1/empty", "/wrong", "c1/wrong", "/web", "c1/web", "/late", "c1/web", "/own.Echo", "c1/rpc"),
+		"SERVICE_PORT_2=8081", "SERVICE_TIMEOUT_4=200ms", "SERVICE_PORT_5=8082")...)
 	r.startNightjar()
 	out := &buffer{}
 	r.envoy = envoytest.Start(t, envoytest.Options{Bootstrap: []byte(r.run("bootstrap")), Stdout: out})
@@ -36,9 +43,10 @@ func TestDocsFlagsOfTheAccessLogMeanWhatIsWritten(t *testing.T) {
 		}
 	}
 	r.leaveEarly("/web/left?sleep=2s")
+	r.speaksNoHTTP1("c1/rpc:8082", "/own.Echo/Get")
 	r.envoy.Stop() // which writes what is buffered
 	lines, page := out.lines(), readDoc(t, "../docs/troubleshooting.md")
-	for _, path := range []string{"/nothing", "/empty/", "/wrong/", "/web/broken", "/late/", "/web/left"} {
+	for _, path := range []string{"/nothing", "/empty/", "/wrong/", "/web/broken", "/late/", "/web/left", "/own.Echo/Get"} {
 		i := slices.IndexFunc(lines, func(l map[string]any) bool { return l["path"] == path })
 		if i < 0 {
 			t.Errorf("the access log lacks %s", path)
@@ -49,6 +57,50 @@ func TestDocsFlagsOfTheAccessLogMeanWhatIsWritten(t *testing.T) {
 		if !strings.Contains(page, row) {
 			t.Errorf("the page lacks the row %s\nof %v", row, lines[i])
 		}
+	}
+	if i := slices.IndexFunc(lines, func(l map[string]any) bool { return l["path"] == "/own.Echo/Call" }); i < 0 ||
+		lines[i]["status"] != float64(http.StatusOK) || lines[i]["flags"] != "UPE" {
+		t.Errorf("a failed call of gRPC, whose status is 200: %v", lines)
+	}
+}
+
+// TestDocsFlagOfTheHealthPathMeansWhatIsWritten has the health path say no, as nothing listens at the own container's port.
+func TestDocsFlagOfTheHealthPathMeansWhatIsWritten(t *testing.T) {
+	t.Parallel()
+	port := freePorts(t, 1)[0]
+	r := inOwnTask(t, ownWorld("awsvpc", fmt.Sprintf("{name: web, unpublished: [%s]}", port)),
+		append(containersOf("/", "web", freePorts(t, 1)[0]), "NIGHTJAR_ACCESS_LOG=all")...)
+	r.startNightjar()
+	out := &buffer{}
+	r.envoy = envoytest.Start(t, envoytest.Options{Bootstrap: []byte(r.run("bootstrap")), Stdout: out})
+	r.waitStatus("/.nightjar/health", http.StatusServiceUnavailable)
+	if got, err := r.send(http.MethodGet, "/", nil, nil); err != nil || got.header.Get("X-Nightjar-Unsent") != "1" {
+		t.Errorf("ingress's own answer has no mark: %+v %v", got, err)
+	}
+	r.envoy.Stop()
+	lines := out.lines()
+	i := slices.IndexFunc(lines, func(l map[string]any) bool { return l["path"] == "/.nightjar/health" && l["status"] == float64(503) })
+	if i < 0 || lines[i]["flags"] != "LH" || lines[i]["detail"] != "health_check_failed_cluster_unhealthy" ||
+		!strings.Contains(readDoc(t, "../docs/troubleshooting.md"), "\n| 503 | `LH` | `health_check_failed` |") {
+		t.Errorf("the health path's 503: %v", lines)
+	}
+}
+
+// speaksNoHTTP1 has a server of gRPC at the only endpoint of a service, and sends it a GET and a call by a route that speaks HTTP/1.1.
+func (r *rig) speaksNoHTTP1(service, path string) {
+	r.t.Helper()
+	r.eventually("the task of gRPC is there", func() bool { return len(r.service(service).Endpoints) == 1 })
+	listener, err := net.Listen("tcp", r.service(service).Endpoints[0].Address)
+	must(r.t, err)
+	server := grpc.NewServer()
+	go func() { _ = server.Serve(listener) }()
+	r.t.Cleanup(server.Stop)
+	if _, err := r.send(http.MethodGet, path, nil, nil); err != nil {
+		r.t.Error(err)
+	}
+	_, err = demo.Call(r.t.Context(), dialGRPC(r.t, r.base), "/own.Echo/Call", demo.EchoRequest{})
+	if s := status.Convert(err); s.Code() != codes.Unavailable || !strings.Contains(s.Message(), "protocol error") {
+		r.t.Errorf("a call by HTTP/1.1 ends with %v", err)
 	}
 }
 

@@ -35,15 +35,15 @@ func newWalk(t *testing.T) *walk {
 	t.Helper()
 	_, text, _ := strings.Cut(readDoc(t, "../docs/simulator.md"), "\n## A world of your own\n")
 	text, _, _ = strings.Cut(text, "\n## ")
-	ports, dir := freePorts(t, 6), t.TempDir()
+	ports, dir, bin := freePorts(t, 6), t.TempDir(), binaries(t)
 	w := &walk{
 		t: t, dir: dir, terminals: map[string][]string{}, egress: "http://127.0.0.1:" + ports[1], ingress: "http://127.0.0.1:" + ports[5],
 		ports: strings.NewReplacer(":4566", ":"+ports[0], "LISTEN_PORT=8080", "LISTEN_PORT="+ports[1], "127.0.0.1:8080", "127.0.0.1:"+ports[1],
 			"127.80.", fmt.Sprintf("127.%d.", 100+nets.Add(1)%120), "--world world.yaml", "--world world.yaml --listen 127.0.0.1:"+ports[0],
 			"LISTEN_PORT=8081", "LISTEN_PORT="+ports[5], "127.0.0.1:8081", "127.0.0.1:"+ports[5], ":9902", ":"+ports[2], ":9903", ":"+ports[3],
-			"/path/to/nightjar-mesh/.tools/envoy-"+envoy.Version+"/", ""),
+			"/path/to/nightjar-mesh/.tools/envoy-"+envoy.Version+"/", bin+"/"),
 		env: []string{
-			"PATH=" + binaries(t) + ":" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir, "GORACE=atexit_sleep_ms=0",
+			"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir, "GORACE=atexit_sleep_ms=0",
 			"NIGHTJAR_XDS_LISTEN=127.0.0.1:" + ports[2], "NIGHTJAR_ADMIN_LISTEN=127.0.0.1:" + ports[3], "ENVOY_ADMIN_PORT=" + ports[4],
 		},
 	}
@@ -82,13 +82,13 @@ func (w *walk) shell(commands string) *exec.Cmd {
 	return cmd
 }
 
-// open leaves a terminal open until the test ends.
-func (w *walk) open(terminal string) *process {
+// open types a block of commands into a terminal, and leaves it open until the test ends.
+func (w *walk) open(terminal string, block int) *process {
 	w.t.Helper()
-	if len(w.terminals[terminal]) != 1 {
+	if len(w.terminals[terminal]) <= block {
 		w.t.Fatalf("%s has %q", terminal, w.terminals[terminal])
 	}
-	p := &process{done: make(chan struct{}), cmd: w.shell(w.terminals[terminal][0])}
+	p := &process{done: make(chan struct{}), cmd: w.shell(w.terminals[terminal][block])}
 	p.cmd.Stdout, p.cmd.Stderr = p, p
 	must(w.t, p.cmd.Start())
 	go func() { p.err = p.cmd.Wait(); close(p.done) }()
@@ -133,15 +133,13 @@ func (w *walk) eventually(what string, terminals []*process, condition func() bo
 func TestDocsTheSimulatorsWalkThroughRunsAsItIsWritten(t *testing.T) {
 	t.Parallel()
 	w := newWalk(t)
-	sim := w.open("Terminal 1")
+	sim := w.open("Terminal 1", 0)
 	welcome := w.ports.Replace(w.fenced("text", 0))
 	w.eventually("the simulator says what to copy", []*process{sim}, func() bool { return contains(sim.output(), "What happens:\n") })
 	if !strings.HasPrefix(sim.output(), welcome) {
 		t.Errorf("the simulator says\n%s\nthe page has\n%s", sim.output(), welcome)
 	}
-	nightjar := w.open("Terminal 2")
-	w.eventually("the bootstrap is whole", []*process{sim, nightjar}, func() bool { return contains(nightjar.output(), "level=INFO") })
-	all := []*process{sim, nightjar, w.open("Terminal 3")}
+	all := []*process{sim, w.open("Terminal 2", 0), w.open("Terminal 3", 0)}
 	client := &http.Client{Timeout: time.Second}
 	for _, path := range []string{"/orders", "/users"} {
 		w.eventually(path+" is served", all, func() bool { return demo.Get(client, w.egress, path).Err == nil })
@@ -209,9 +207,8 @@ func (w *walk) takesIngress(sim *process) {
 	must(w.t, err)
 	_, err = settings.WriteString(w.ports.Replace(w.fenced("sh", 1)))
 	must(w.t, errors.Join(err, settings.Close()))
-	nightjar := w.open("Terminal 2")
-	w.eventually("the bootstrap is written anew", []*process{sim, nightjar}, func() bool { return contains(nightjar.output(), "level=INFO") })
-	all := []*process{sim, nightjar, w.open("Terminal 3")}
+	proxy := w.open("Terminal 3", 1)
+	all := []*process{sim, w.open("Terminal 2", 0), proxy}
 	client := &http.Client{Timeout: time.Second}
 	health := func(status int) func() bool {
 		return func() bool { return demo.Get(client, w.ingress, "/.nightjar/health").Status == status }
@@ -228,6 +225,15 @@ func (w *walk) takesIngress(sim *process) {
 	w.eventually("the app is back", all, health(http.StatusOK))
 	if demo.Get(client, w.egress, "/orders").Err != nil {
 		w.t.Error("egress is gone")
+	}
+	w.do(7)
+	w.eventually("Envoy drains as its task is stopped", all, func() bool {
+		return contains(proxy.output(), "drain: the health path answers 503") && contains(proxy.output(), "the task is being stopped")
+	})
+	w.eventually("the health path tells", all, health(http.StatusServiceUnavailable))
+	interrupt(proxy, syscall.SIGINT)
+	if !contains(proxy.output(), "Envoy has ended") {
+		w.t.Errorf("Envoy's end: %s", proxy.output())
 	}
 }
 

@@ -56,7 +56,7 @@ func originalServices() []Setting {
 			Name: "SERVICE_ARN_X", Type: "ARN or name",
 			Meaning: "the ECS service: ARN in the old or new form, or its name",
 			Wrong: "an ARN of another kind, partition, Region (than AWS_REGION) or shape: error; ARNs of several accounts, or no service " +
-				"at all: error",
+				"at all: error; an account that isn't the credentials': its path answers 503, and `check`, status and the log say so",
 		},
 		{
 			Name: "SERVICE_PATH_X", Type: "path",
@@ -72,7 +72,7 @@ func originalServices() []Setting {
 		{
 			Name: "SERVICE_PORT_X", Type: "port",
 			Meaning: "optional: the *container* port, never the host port. Else as above. In awsvpc nothing but a target group or a " +
-				"registry tells the port, so without those it is required",
+				"registry tells the port, so without those it is required; in host mode too, unless ECS shows a binding",
 			Wrong: "likewise; missing in awsvpc: as above, naming the variable",
 		},
 		{
@@ -113,7 +113,8 @@ func originalTask() []Setting {
 			Name: "CONTAINER_PORT_X", Type: "port",
 			Meaning: "ingress mapping: the *container* port. Optional where the metadata endpoint (ingress by task) or the task's network " +
 				"bindings (by service) show exactly one tcp port for that container, or a target group of the own service names it; else required",
-			Wrong: "none or several: the route answers 503, and `check`, status and the log name the ports and the variable",
+			Wrong: "none or several: the route answers 503, and `check`, status and the log name the ports and the variable; one at which " +
+				"nightjar or Envoy listens, in awsvpc and host mode: error",
 		},
 		{
 			Name: "ENVOY_CONTAINER_NAME", Type: "name", Default: "localhost", Also: []Purpose{ToDial, ToAsk},
@@ -147,7 +148,7 @@ func row(name, kind, value, meaning string) Setting {
 // beyondTraffic are those of what Envoy does with requests.
 func beyondTraffic() []Setting {
 	const (
-		protocol = "what the service or container speaks"
+		protocol = "what the service or container speaks; gRPC needs grpc (docs/configuration.md, Protocols)"
 		listen   = "this entry on a listener of its own: more than one inbound port"
 		timeout  = "whole request, `500ms`, `15s`, `off` (a stream silent for 300 s still ends, websockets too)"
 	)
