@@ -144,8 +144,8 @@ func (l *loader) addressConflicts() {
 	}
 	for _, e := range c.Containers {
 		if by := c.Taken[e.Ref.Port]; by != "" && e.Ref.Own {
-			l.mistake(e.Ref.PortVar, fmt.Sprintf("the port %d is %s's too, and the containers of the task share one network: choose another port for %s",
-				e.Ref.Port, by, by))
+			l.mistake(e.Ref.PortVar, fmt.Sprintf(
+				"the port %d is %s's too, and the containers of the task share one network: choose another port for %s", e.Ref.Port, by, by))
 		}
 	}
 }

@@ -163,7 +163,8 @@ func take(s *mesh.Service, candidates []candidate) {
 		e := c.endpoint
 		if newer, taken := owner[e.Addr]; taken {
 			s.Excluded = append(s.Excluded, excluded(c.task, refusal{reason: fmt.Sprintf("the newer task %s has its address %s: "+
-				"a host port is used again after its task, and in host mode tasks of one instance collide", newer, e.Addr)}))
+				"a host port is used again after its task, and in host mode tasks of one instance collide, as do machines with one nightjar.address",
+				newer, e.Addr)}))
 			continue
 		}
 		owner[e.Addr] = e.Task

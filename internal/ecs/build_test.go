@@ -138,7 +138,7 @@ func TestWhichTasksServe(t *testing.T) {
 		},
 		"a host port has one owner, the newest": {
 			tasks: []Task{with(func(t *Task) { t.CreatedAt = time.Unix(2, 0) }), changed(bridgeTask("t0", 32768), func(t *Task) { t.CreatedAt = time.Unix(1, 0) })},
-			want:  []string{"10.0.0.7:32768", "t0: the newer task t1 has its address 10.0.0.7:32768: a host port is used again after its task, and in host mode tasks of one instance collide"},
+			want:  []string{"10.0.0.7:32768", "t0: the newer task t1 has its address 10.0.0.7:32768: a host port is used again after its task, and in host mode tasks of one instance collide, as do machines with one nightjar.address"},
 		},
 		"no address yet": {
 			tasks: []Task{with(func(t *Task) { t.ContainerInstance = "unknown" })},

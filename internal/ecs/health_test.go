@@ -71,11 +71,11 @@ func TestUnhealthyTasksServeWhereNothingElseIsLeft(t *testing.T) {
 		want  []string
 	}{
 		"all of them":            {[]Task{sick("a", 1, 1), sick("b", 2, 1)}, []string{"10.0.0.7:1", "10.0.0.7:2"}},
-		"the owner, not a claim": {[]Task{stale, sick("new", 32768, 2)}, []string{"10.0.0.7:32768", "stale: the newer task new has its address 10.0.0.7:32768: a host port is used again after its task, and in host mode tasks of one instance collide"}},
+		"the owner, not a claim": {[]Task{stale, sick("new", 32768, 2)}, []string{"10.0.0.7:32768", "stale: the newer task new has its address 10.0.0.7:32768: a host port is used again after its task, and in host mode tasks of one instance collide, as do machines with one nightjar.address"}},
 		"not beside an unknown":  {[]Task{sick("a", 1, 1), changed(bridgeTask("b", 2), func(t *Task) { t.Containers[0].Health = "UNKNOWN" })}, []string{"10.0.0.7:2", "a: its container web is UNHEALTHY: its health check in the task definition fails"}},
 		"a sick owner keeps a stale claim out": {
 			[]Task{stale, sick("new", 32768, 2), bridgeTask("well", 5)},
-			[]string{"10.0.0.7:5", "new: its container web is UNHEALTHY: its health check in the task definition fails", "stale: the newer task new has its address 10.0.0.7:32768: a host port is used again after its task, and in host mode tasks of one instance collide"},
+			[]string{"10.0.0.7:5", "new: its container web is UNHEALTHY: its health check in the task definition fails", "stale: the newer task new has its address 10.0.0.7:32768: a host port is used again after its task, and in host mode tasks of one instance collide, as do machines with one nightjar.address"},
 		},
 	}
 	for name, test := range tests {

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// findInstances finds the machines of the tasks that have no network interface of their own. An address that EC2 told
-// is kept for the life of the container instance's ARN, one that an attribute told for addressAge. Where all tasks have one, as on Fargate, nothing is asked.
+// findInstances finds the machines of the tasks that have no network interface of their own. An address that EC2 told is kept
+// for the life of the container instance's ARN, one that an attribute told for addressAge. Where all tasks have one, as on
+// Fargate, nothing is asked.
 func (r *round) findInstances(ctx context.Context) {
 	wanted := map[string][]string{} // ECS cluster → ARNs
 	needs := map[string][]serviceKey{}

@@ -270,7 +270,8 @@ func (w *World) cantPlace(s *service) {
 		return
 	}
 	s.unplaced = true
-	w.tell(s, "was unable to place a task because no container instance met all of its requirements. Reason: a port that it needs is in use on each.")
+	w.tell(s, "was unable to place a task because no container instance met all of its requirements. "+
+		"Reason: a port that it needs is in use on each.")
 	if w.onUnplaced != nil {
 		w.onUnplaced(s.cluster.name+"/"+s.name, s.def.fixedPorts())
 	}

@@ -127,7 +127,8 @@ func (w *World) AddInstance(clusterName string, i Instance) error {
 	}
 	added := &instance{
 		arn: w.arn("container-instance", clusterName, w.id()), id: i.ID, zone: i.Zone, ipv4: i.IPv4, ipv6: i.IPv6,
-		attributes: i.Attributes, ports: map[uint16]bool{}, fixed: map[uint16]bool{}, docker: i.Docker, dockerIPs: map[netip.Addr]bool{}, dockerReal: i.Docker.IsValid(),
+		attributes: i.Attributes, ports: map[uint16]bool{}, fixed: map[uint16]bool{},
+		docker: i.Docker, dockerIPs: map[netip.Addr]bool{}, dockerReal: i.Docker.IsValid(),
 	}
 	if !added.dockerReal {
 		added.docker = netip.MustParsePrefix("172.17.0.0/16")

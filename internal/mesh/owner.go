@@ -84,7 +84,7 @@ func (o Owners) Without(s *Service, lost []Endpoint) *Service {
 		rest.Excluded = append(rest.Excluded, Excluded{
 			Task: e.Task, Zone: e.Zone, Deployment: e.Deployment, Revision: e.Revision, Since: owner.Started,
 			Reason: fmt.Sprintf("the newer task %s has its address %s: a host port is used again after its task, and in host mode tasks of "+
-				"one instance collide", owner.Task, e.Addr),
+				"one instance collide, as do machines with one nightjar.address", owner.Task, e.Addr),
 		})
 	}
 	slices.SortStableFunc(rest.Excluded, func(a, b Excluded) int { return cmp.Compare(a.Task, b.Task) })
