@@ -170,7 +170,7 @@ func TestTheManualsWorldsAreRight(t *testing.T) {
 		t.Errorf("%+v", file)
 	}
 	asked := regexp.MustCompile(`curl -d '(\{do: \w.*?\})'`).FindAllStringSubmatch(manual(t), -1)
-	if len(asked) != 4 {
+	if len(asked) != 5 {
 		t.Errorf("%d steps to ask for", len(asked))
 	}
 	for _, m := range asked {
