@@ -117,6 +117,7 @@ start_engine() {
   fi
   say "starting an engine"
   export DOCKER_HOST=unix://$temp/docker.sock
+  export DOCKER_BUILD_NETWORK=none # it has no other, and the stand-ins need none
   unshare --net --mount --pid --fork --kill-child --mount-proc \
     dockerd --data-root "$temp/data" --exec-root "$temp/exec" --pidfile "$temp/engine.pid" --host "$DOCKER_HOST" --bridge none \
     --log-level warn >"$temp/engine.log" 2>&1 &
@@ -220,7 +221,7 @@ base_images() {
 
 build_image() {
   say "building the image"
-  timeout 900 bin/image.sh "$name" --network none --build-arg TARGETARCH="$(go env GOHOSTARCH)" >"$temp/build.log" 2>&1 ||
+  timeout 900 bin/image.sh "$name" --build-arg TARGETARCH="$(go env GOHOSTARCH)" >"$temp/build.log" 2>&1 ||
     fail "docker build: $(tail -20 "$temp/build.log")"
   tagged+=("$name")
 }

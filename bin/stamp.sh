@@ -32,7 +32,8 @@ has_engine() {
   command -v docker >/dev/null && timeout 20 docker version >/dev/null 2>&1
 }
 
-# Runs docker build with options, for an image that bears the stamp.
+# Runs docker build with options, for an image that bears the stamp. DOCKER_BUILD_NETWORK names the network of its steps, where the
+# engine's usual one isn't there.
 docker_build() {
-  docker build --build-arg VERSION --build-arg COMMIT --build-arg DATE "$@" .
+  docker build ${DOCKER_BUILD_NETWORK:+--network "$DOCKER_BUILD_NETWORK"} --build-arg VERSION --build-arg COMMIT --build-arg DATE "$@" .
 }
