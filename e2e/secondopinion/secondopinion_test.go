@@ -134,6 +134,10 @@ clusters:
 - name: c1
   instances:
   - {id: i-0000000000000001, address: 127.99.1.1, ipv6: "2001:db8::1", zone: eu-west-1a, attributes: {stack: a}}
+  - {id: i-0000000000000002, address: 127.99.1.3, ipv6: "2001:db8::3", zone: eu-west-1b} # a task of bridge each, for its fixed port
+  - {id: i-0000000000000003, address: 127.99.1.4, ipv6: "2001:db8::4", zone: eu-west-1b}
+  - {id: i-0000000000000004, address: 127.99.1.5, ipv6: "2001:db8::5", zone: eu-west-1b}
+  - {id: i-0000000000000005, address: 127.99.1.6, ipv6: "2001:db8::6", zone: eu-west-1b}
   services:
   - {name: bridge, desired: 2, network: bridge, overlap: 1s, containers: [{name: web, ports: [8080], udp: [53], fixed: [{container: 1, host: 2}], ranges: [{container: 9000, end: 9003}], healthcheck: true}]}
   - {name: host, desired: 1, network: host, host_bindings: true, containers: [{name: web, ports: [8080]}]}
@@ -347,7 +351,7 @@ func TestTheAWSCLIUnderstandsEveryAction(t *testing.T) {
 	_, after, _ = strings.Cut(task, `"containerInstanceArn": "`)
 	instance, _, _ := strings.Cut(after, `"`)
 	expect(`"runningCount": 2`, "ecs", "describe-services", "--cluster", "c1", "--services", "bridge")
-	expect(`"ec2InstanceId": "i-0000000000000001"`, "ecs", "describe-container-instances", "--cluster", "c1", "--container-instances", instance)
+	expect(`"ec2InstanceId": "i-000000000000000`, "ecs", "describe-container-instances", "--cluster", "c1", "--container-instances", instance)
 	expect(`"PrivateIpAddress": "127.99.1.1"`, "ec2", "describe-instances", "--instance-ids", "i-0000000000000001")
 	for _, args := range [][]string{{"ecs", "describe-clusters"}, {"ecs", "list-services", "--cluster", "c1"}, {"ec2", "describe-vpcs"}} {
 		if out, err := aws(args...); err == nil || !strings.Contains(out, "not authorized") {
