@@ -91,8 +91,12 @@ func judgeService(r mesh.Reading, paths []string, c causes) Finding {
 		f.Found += suffer
 	case s.Problem != "":
 		f.Result = Warning
-		f.Found, f.Do = advice(s.Problem)
-		f.Found = targets(s) + "; " + f.Found
+		var problem string
+		problem, f.Do = advice(s.Problem)
+		f.Found = targets(s)
+		if !strings.Contains(f.Found, problem) { // else it is among the reasons
+			f.Found += "; " + problem
+		}
 	case len(s.Endpoints) == 0 && len(s.Excluded) == 0:
 		f.Found, f.Do = s.Empty+suffer, "look at the service's events in ECS"
 		if s.Empty == "" || strings.Contains(s.Empty, "desired count is 0") {
@@ -131,11 +135,12 @@ func targets(s *mesh.Service) string {
 	return line + "; " + reasons(s)
 }
 
-// reasons counts why tasks are no targets, the most frequent first.
+// reasons counts why tasks are no targets, the most frequent first, without what to do: explain has that for each.
 func reasons(s *mesh.Service) string {
 	count := map[string]int{}
 	for _, e := range s.Excluded {
-		count[e.Reason]++
+		reason, _ := advice(e.Reason)
+		count[reason]++
 	}
 	sorted := slices.SortedFunc(maps.Keys(count), func(a, b string) int {
 		return cmp.Or(cmp.Compare(count[b], count[a]), cmp.Compare(a, b))
