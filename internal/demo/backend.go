@@ -9,7 +9,9 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/websocket"
@@ -54,6 +56,8 @@ type Backend struct {
 	sockets map[*websocket.Conn]net.Conn
 	// broken are the requests whose connection was broken.
 	broken map[string]bool
+	// working are the requests that are answered now.
+	working atomic.Int64
 }
 
 // StartBackend listens on the address and answers who it is.
@@ -92,13 +96,19 @@ const maxSleep = 10 * time.Second
 const maxBody = 16 << 20
 
 // answer says who answers. The query may ask for a slow answer (sleep=2s), or once for each value for a connection that
-// breaks instead (break=x), to see what Envoy makes of it.
+// breaks instead (break=x), to see what Envoy makes of it, or for the number of requests that are answered now (working), which
+// the header X-Working then has.
 func (b *Backend) answer(who Identity, w http.ResponseWriter, r *http.Request) {
 	if isGRPC(r) {
 		b.grpc.ServeHTTP(w, r)
 		return
 	}
+	working := b.working.Add(1)
+	defer b.working.Add(-1)
 	query := r.URL.Query()
+	if query.Has("working") {
+		w.Header().Set("X-Working", strconv.FormatInt(working, 10))
+	}
 	if d, err := time.ParseDuration(query.Get("sleep")); err == nil {
 		select {
 		case <-time.After(min(d, maxSleep)):
