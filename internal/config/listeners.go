@@ -133,9 +133,14 @@ func (l *loader) addressConflicts() {
 			}
 		}
 	}
-	if c.Mode == "bridge" {
-		return
+	if c.Mode != "bridge" {
+		l.ownPorts(places)
 	}
+}
+
+// ownPorts finds own containers at a port where nightjar or Envoy listens, where all share one network.
+func (l *loader) ownPorts(places []place) {
+	c := l.config
 	c.Taken = map[uint16]string{}
 	for _, p := range places {
 		if p.at.Network == "tcp" && c.Taken[p.at.Port] == "" {

@@ -162,9 +162,7 @@ func take(s *mesh.Service, candidates []candidate) {
 	for _, c := range candidates {
 		e := c.endpoint
 		if newer, taken := owner[e.Addr]; taken {
-			s.Excluded = append(s.Excluded, excluded(c.task, refusal{reason: fmt.Sprintf("the newer task %s has its address %s: "+
-				"a host port is used again after its task, and in host mode tasks of one instance collide, as do machines with one nightjar.address",
-				newer, e.Addr)}))
+			s.Excluded = append(s.Excluded, excluded(c.task, refusal{reason: mesh.LostTo(newer, e.Addr)}))
 			continue
 		}
 		owner[e.Addr] = e.Task

@@ -83,8 +83,7 @@ func (o Owners) Without(s *Service, lost []Endpoint) *Service {
 		owner, _ := o.of(e.Addr)
 		rest.Excluded = append(rest.Excluded, Excluded{
 			Task: e.Task, Zone: e.Zone, Deployment: e.Deployment, Revision: e.Revision, Since: owner.Started,
-			Reason: fmt.Sprintf("the newer task %s has its address %s: a host port is used again after its task, and in host mode tasks of "+
-				"one instance collide, as do machines with one nightjar.address", owner.Task, e.Addr),
+			Reason: LostTo(owner.Task, e.Addr),
 		})
 	}
 	slices.SortStableFunc(rest.Excluded, func(a, b Excluded) int { return cmp.Compare(a.Task, b.Task) })
@@ -100,4 +99,10 @@ func Owned(services []*Service) []*Service {
 		}
 	}
 	return all
+}
+
+// LostTo is why a task is no target whose address a newer one has.
+func LostTo(newer string, at netip.AddrPort) string {
+	return fmt.Sprintf("the newer task %s has its address %s: a host port is used again after its task, and in host mode tasks of one "+
+		"instance collide, as do machines with one nightjar.address", newer, at)
 }
