@@ -64,25 +64,37 @@ func TestDocsFlagsOfTheAccessLogMeanWhatIsWritten(t *testing.T) {
 	}
 }
 
-// TestDocsFlagOfTheHealthPathMeansWhatIsWritten has the health path say no, as nothing listens at the own container's port.
+// TestDocsFlagOfTheHealthPathMeansWhatIsWritten has the health path say no, as nothing listens at the own container's port. The log
+// of errors has the requests, and not the load balancer's question.
 func TestDocsFlagOfTheHealthPathMeansWhatIsWritten(t *testing.T) {
 	t.Parallel()
-	port := freePorts(t, 1)[0]
-	r := inOwnTask(t, ownWorld("awsvpc", fmt.Sprintf("{name: web, unpublished: [%s]}", port)),
-		append(containersOf("/", "web", freePorts(t, 1)[0]), "NIGHTJAR_ACCESS_LOG=all")...)
-	r.startNightjar()
-	out := &buffer{}
-	r.envoy = envoytest.Start(t, envoytest.Options{Bootstrap: []byte(r.run("bootstrap")), Stdout: out})
-	r.waitStatus("/.nightjar/health", http.StatusServiceUnavailable)
-	if got, err := r.send(http.MethodGet, "/", nil, nil); err != nil || got.header.Get("X-Nightjar-Unsent") != "1" {
-		t.Errorf("ingress's own answer has no mark: %+v %v", got, err)
-	}
-	r.envoy.Stop()
-	lines := out.lines()
-	i := slices.IndexFunc(lines, func(l map[string]any) bool { return l["path"] == "/.nightjar/health" && l["status"] == float64(503) })
-	if i < 0 || lines[i]["flags"] != "LH" || lines[i]["detail"] != "health_check_failed_cluster_unhealthy" ||
-		!strings.Contains(readDoc(t, "../docs/troubleshooting.md"), "\n| 503 | `LH` | `health_check_failed` |") {
-		t.Errorf("the health path's 503: %v", lines)
+	for _, which := range []string{"all", "errors"} {
+		t.Run(which, func(t *testing.T) {
+			t.Parallel()
+			port := freePorts(t, 1)[0]
+			r := inOwnTask(t, ownWorld("awsvpc", fmt.Sprintf("{name: web, unpublished: [%s]}", port)),
+				append(containersOf("/", "web", freePorts(t, 1)[0]), "NIGHTJAR_ACCESS_LOG="+which)...)
+			r.startNightjar()
+			out := &buffer{}
+			r.envoy = envoytest.Start(t, envoytest.Options{Bootstrap: []byte(r.run("bootstrap")), Stdout: out})
+			r.waitStatus("/.nightjar/health", http.StatusServiceUnavailable)
+			if got, err := r.send(http.MethodGet, "/", nil, nil); err != nil || got.header.Get("X-Nightjar-Unsent") != "1" {
+				t.Errorf("ingress's own answer has no mark: %+v %v", got, err)
+			}
+			r.envoy.Stop()
+			lines := out.lines()
+			of := func(path string) int {
+				return slices.IndexFunc(lines, func(l map[string]any) bool { return l["path"] == path && l["status"] == float64(503) })
+			}
+			i := of("/.nightjar/health")
+			if of("/") < 0 || (i >= 0) != (which == "all") {
+				t.Fatalf("want the request, and the health path where all is logged: %v", lines)
+			}
+			if which == "all" && (lines[i]["flags"] != "LH" || lines[i]["detail"] != "health_check_failed_cluster_unhealthy" ||
+				!strings.Contains(readDoc(t, "../docs/troubleshooting.md"), "\n| 503 | `LH` | `health_check_failed` |")) {
+				t.Errorf("the health path's 503: %v", lines)
+			}
+		})
 	}
 }
 
