@@ -250,3 +250,19 @@ func (w *walk) answers(out string) []demo.Answer {
 	}
 	return all
 }
+
+// TestTheSimulatorSaysWhichServiceWaitsForAPort has one instance for two tasks that ask for the same port.
+func TestTheSimulatorSaysWhichServiceWaitsForAPort(t *testing.T) {
+	t.Parallel()
+	world := filepath.Join(t.TempDir(), "world.yaml")
+	must(t, os.WriteFile(world, []byte("clusters: [{name: c1, instances: [{id: i-1, address: 10.0.1.12}], services: [{name: web, desired: 2, "+
+		"network: host, containers: [{name: app, ports: [7000]}]}]}]\n"), 0o600))
+	cmd := command(nil, "sim", "--world", world, "--listen", "127.0.0.1:"+freePorts(t, 1)[0], "--no-backends")
+	p := &process{done: make(chan struct{}), cmd: cmd}
+	p.cmd.Stdout, p.cmd.Stderr = p, p
+	must(t, p.cmd.Start())
+	go func() { p.err = p.cmd.Wait(); close(p.done) }()
+	t.Cleanup(func() { _ = cmd.Process.Signal(syscall.SIGINT); <-p.done })
+	const want = "c1/web can't start a task: no instance has its ports [7000] free; it waits for one, as in ECS\n"
+	(&walk{t: t}).eventually("it says who waits", []*process{p}, func() bool { return contains(p.output(), want) })
+}
